@@ -1,0 +1,192 @@
+/**
+ * The architecture contract: what the VMM asks of virtual-memory hardware.
+ *
+ * The four C functions of the kernel design (vmap, vunmap, vismappedto, vgetmapping) plus what a VMM needs
+ * to decide when tables live and die. Levels are counted from the leaf: 1 = PT (maps 4 KiB pages),
+ * 2 = PD, 3 = PDPT, 4 = PML4.
+ *
+ * An address space is named by the small integer `pid` of its owner (the VMM passes its space index);
+ * -1 is the kernel's.
+ */
+
+/** Negative error codes (Linux numbers), as the C functions return them. */
+export const EPERM = -1;
+export const ESRCH = -3;
+export const ENOMEM = -12;
+export const EEXIST = -17;
+export const EINVAL = -22;
+
+/** What a frame is asked for; PMM strategies that group by mobility use it, others ignore it. */
+export const enum FrameKind {
+  unmovable = 0,
+  movable = 1,
+  reclaimable = 2,
+  table = 3,
+  kernel = 4,
+}
+
+/** Where tables get their frames: the part of a physical memory manager that page tables need. */
+export interface FrameSource {
+  /**
+   * First frame of a free block of 2^order frames, now owned by the caller, or -1.
+   * `near` is a wished-for frame or -1; `owner` a small integer naming who asks (space index, -1 = kernel).
+   */
+  allocate(order: number, kind: number, cpu: number, near: number, owner: number): number;
+  /** Gives a block back; 0 or a negative error code (double or foreign free). */
+  free(frame: number, order: number, cpu: number): number;
+}
+
+/** Attribute bits of an entry, in the architecture-neutral places vmap takes and vgetmapping returns. */
+export const enum Attr {
+  present = 1 << 0,
+  write = 1 << 1,
+  user = 1 << 2,
+  writeThrough = 1 << 3,
+  cacheDisable = 1 << 4,
+  accessed = 1 << 5,
+  dirty = 1 << 6,
+  /** Large leaf: the largest of 1 GiB / 2 MiB that alignment and size allow. */
+  large = 1 << 7,
+  global = 1 << 8,
+  /** Software bit (AVL 9): a shared mapping, fork must not write-protect it. */
+  shared = 1 << 9,
+  avl10 = 1 << 10,
+  avl11 = 1 << 11,
+  noExecute = 1 << 23,
+}
+
+/** What the owner of the mapped frames wants to know when leaves go. */
+export interface LeafObserver {
+  /** A leaf was removed by unmapRange or destroySpace; `frame` its first frame, `level` 1, 2 or 3, `flags` word 0 of the entry. */
+  dropped(frame: number, flags: number, level: number): void;
+  /** A leaf was copied to another space by copySpace/copyRange (same arguments; the new space holds it too). */
+  copied(frame: number, flags: number, level: number): void;
+}
+
+/** One step of a walk, for people and for tests: `walkLevels` returns them from the root downwards. */
+export interface WalkStep {
+  readonly level: number;
+  readonly index: number;
+  readonly tableFrame: number;
+  /** The 64 bits of the entry as the manual numbers them, as 16 hex digits. */
+  readonly entry: string;
+  readonly present: boolean;
+  readonly leaf: boolean;
+}
+
+export interface ArchGeometry {
+  readonly name: string;
+  readonly pageShift: number;
+  readonly levels: number;
+  readonly indexBits: number;
+  readonly vaBits: number;
+  /** Names of the tables by level, index 1..levels, as the manual calls them (PT, PD, PDPT, PML4). */
+  readonly tableNames: readonly string[];
+  /** Levels at which a leaf may stand (x86-64: 1, 2, 3). */
+  readonly leafLevels: readonly number[];
+}
+
+/**
+ * Page tables of one simulated machine. Made once per isolate (its typed arrays then become constants of
+ * the compiled code). Tables live in a slab `pt` of int32 words; a table's *handle* is the word offset of
+ * its block there. Handle 0 is never a table. Entries are two int32 words: word 0 = 24 flag bits and frame
+ * bits 32-39, word 1 = frame bits 0-31.
+ */
+export interface PageTables {
+  readonly geometry: ArchGeometry;
+  readonly PAGE_SIZE: number;
+
+  // ---- the four functions of the C design
+  /** Maps [va, va+size) to [pa, pa+size). 0 or -EINVAL, -ESRCH, -EEXIST, -ENOMEM; on error nothing changed. */
+  vmap(pid: number, pa: number, va: number, size: number, attr?: number): number;
+  /** Removes the mappings of [va, va+size), skipping holes, splitting large leaves, freeing tables that became empty. */
+  vunmap(pid: number, va: number, size: number): number;
+  /** 1 if va maps to the frame that holds pa in that space, else 0. */
+  vismappedto(pid: number, va: number, pa: number): number;
+  /** Physical byte address va maps to, or -1; attr[0] receives the attributes (Attr bits). */
+  vgetmapping(pid: number, va: number, attr?: Int32Array): number;
+
+  // ---- spaces
+  /** Makes space `pid` (0 <= pid < maxSpaces). 0, -EEXIST, -EINVAL or -ENOMEM (no frame for the root table). */
+  createSpace(pid: number): number;
+  /** Drops every leaf (observer.dropped), frees every table including the root. 0 or -ESRCH. */
+  destroySpace(pid: number): number;
+  /** Handle of each space's root table by pid, 0 = no such space; the kernel's is `kernelRoot()`. */
+  readonly root: Int32Array;
+  kernelRoot(): number;
+
+  // ---- raw storage, for the hardware walker in core/lookup
+  readonly pt: Int32Array;
+  /** Table handle by frame; meaningful only for frames that hold a table. */
+  readonly tableOf: Int32Array;
+  /** Word offsets inside a table's block. */
+  readonly layout: { readonly words: number; readonly bitmap: number; readonly count: number; readonly frame: number; readonly summary: number; readonly level: number };
+
+  // ---- what policies use; addresses split into hi/lo (arch/address.ts), page ranges as VPNs (doubles), end exclusive
+  /** Word index in `pt` of the present leaf entry that maps the address, or -1. Its level is in `leafLevel()`. */
+  findLeaf(pid: number, hi: number, lo: number): number;
+  leafLevel(): number;
+  /** Installs or replaces the 4 KiB leaf: word 0 = flags (permuted layout), frame; allocates missing tables. 0 or -ENOMEM (nothing changed). */
+  mapLeaf(pid: number, hi: number, lo: number, flags: number, frame: number): number;
+  /** Installs a large leaf at level 2 or 3 where no table or leaf stands. 0, -EEXIST, -ENOMEM. */
+  mapLarge(pid: number, hi: number, lo: number, level: number, flags: number, frame: number): number;
+  /**
+   * Removes leaves of [start, end), calls observer.dropped for each, records the first 32 page numbers for
+   * invalidation (see `zapped*`). Large leaves that stick out are split first (-ENOMEM possible before anything changed).
+   * keepTables = 0 frees tables that became empty. Returns the number of leaves removed or -ENOMEM.
+   */
+  unmapRange(pid: number, start: number, end: number, keepTables: number): number;
+  /** Of the last unmapRange/protectRange: leaves touched, whether a table was freed (1), and the first 32 page numbers as (hi, lo) pairs. */
+  readonly zapped: Int32Array; // [0] = count, [1] = tables freed; then pairs from index 2
+  /** Clears then sets flag bits of every present leaf in [start, end), splitting large leaves that stick out. Returns leaves changed or -ENOMEM. */
+  protectRange(pid: number, start: number, end: number, clear: number, set: number): number;
+  /** Frees tables within [start, end) that hold no entry and whose span lies inside [floor, ceiling) pages. Returns tables freed. */
+  freeTables(pid: number, start: number, end: number, floor: number, ceiling: number): number;
+  /** Makes sure the tables down to `level` exist for the address. Handle of that table or -ENOMEM (tables made on the way are undone). */
+  ensureTable(pid: number, hi: number, lo: number, level: number): number;
+  /** Handle of the table at `level` for the address, or 0. */
+  tableAt(pid: number, hi: number, lo: number, level: number): number;
+  /**
+   * Fork: copies every user table and leaf of `from` into the fresh space `to` (which must hold only its root); leaves that
+   * are writable and not `shared` lose the write bit in both. Accessed bits are cleared in the copy. 0 or -ENOMEM (then `to` holds only its root again
+   * and observer.dropped was called for what had been copied; write bits of `from` stay cleared, a later fault restores them).
+   */
+  copySpace(from: number, to: number): number;
+  /** The same for [start, end) only, creating tables where the source has them. */
+  copyRange(from: number, to: number, start: number, end: number): number;
+  /** Moves leaves of [start, start+pages) to target (mremap); tables are made as needed, emptied ones kept unless keepTables = 0. Leaves moved or -ENOMEM (undone). */
+  moveRange(pid: number, start: number, target: number, pages: number, keepTables: number): number;
+  /** Deposits an unused leaf table in the space (huge pages keep one in reserve); withdraw gives it back for use. Handle or -ENOMEM / 0 when none. */
+  deposit(pid: number): number;
+  withdraw(pid: number): number;
+  /** The levels a walk visits for the address, root first. */
+  walkLevels(pid: number, va: number): WalkStep[];
+
+  // ---- accounting
+  /** Live tables by level (index 1..levels), all spaces and the kernel. */
+  readonly tableCount: Int32Array;
+  /** Live tables of one space: index pid * 8 + level; deposited ones count at level 1. */
+  readonly spaceTables: Int32Array;
+  /** Entries in use by level over all live tables (for occupancy), computed by a scan. */
+  occupancy(): { level: number; tables: number; entries: number }[];
+  /** Throws an Error naming the first broken invariant. */
+  validate(): void;
+}
+
+/** What an architecture is built with. */
+export interface ArchOptions {
+  readonly frames: FrameSource;
+  readonly totalFrames: number;
+  readonly maxSpaces: number;
+  readonly observer: LeafObserver;
+  /** Tables that may live at once; storage is reserved, not touched. Default: as many as frames, at most 2^19. */
+  readonly maxTables?: number;
+}
+
+/** A registry entry: one file, one line in arch/registry.ts. */
+export interface Architecture {
+  readonly geometry: ArchGeometry;
+  readonly title: string;
+  readonly source: string;
+  create(options: ArchOptions): PageTables;
+}

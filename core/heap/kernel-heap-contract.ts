@@ -1,0 +1,37 @@
+/**
+ * Contract of the kernel heap: slab caches on order-0 kernel frames from the PMM. The VMM's own objects live here,
+ * so VMAs, process descriptors and nodes are paid for from the same memory as everything else.
+ */
+export const enum KernelCache {
+  vma = 0,
+  space = 1,
+  process = 2,
+  object = 3,
+  /** Node of an object's page index. */
+  node = 4,
+  /** kmalloc size classes 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096 follow. */
+  kmalloc = 5,
+}
+
+export interface KernelHeap {
+  /** Handle (> 0) of a fresh object of the cache, or 0 when the PMM has no frame. */
+  alloc(cache: number): number;
+  /** Takes the object back; frames of empty slabs return to the PMM, but one empty slab per cache is kept. */
+  free(handle: number): void;
+  /** kmalloc/kfree by size: sizes above 4096 take whole frames. Handle or 0. */
+  allocBytes(bytes: number): number;
+  /** Returns every empty slab to the PMM. */
+  reap(): void;
+  /** Bytes asked for by live objects, and bytes of frames held. */
+  liveBytes(): number;
+  heldBytes(): number;
+  /** Per cache: name, object size, live objects, slabs. */
+  caches(): { name: string; objectBytes: number; live: number; slabs: number }[];
+  validate(): void;
+}
+
+/** Where the kernel heap gets its frames: a frame or -1; gives one back. */
+export interface KernelFrames {
+  take(): number;
+  give(frame: number): void;
+}

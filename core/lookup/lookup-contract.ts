@@ -1,0 +1,84 @@
+/**
+ * Contract of the lookup unit: TLB and page-walk caches in front of the page tables, as hardware has them.
+ * Per CPU; entries are tagged with an address-space id (PCID), so a process switch flushes nothing by default.
+ */
+import type { PageTables } from '../../arch/arch.js';
+
+/** One level of a TLB. `sets` need not be a power of two (index = page modulo sets). */
+export interface TlbLevel {
+  readonly entries: number;
+  readonly ways: number;
+  readonly hitCycles: number;
+}
+
+export interface LookupConfig {
+  readonly name: string;
+  readonly title: string;
+  readonly source: string;
+  /** One or two levels; a level holds 4 KiB and large translations alike. */
+  readonly tlb: readonly TlbLevel[];
+  /** Entries and ways of the page-walk caches by level of the entry they hold: PDE (2), PDPTE (3), PML4E (4). 0 entries = absent. */
+  readonly walkCaches: { readonly pde: { entries: number; ways: number }; readonly pdpte: { entries: number; ways: number }; readonly pml4e: { entries: number; ways: number } };
+  /** Cycles of one table read during a walk. */
+  readonly walkReadCycles: number;
+  /** Cycles a walk costs besides its reads. */
+  readonly walkBaseCycles: number;
+  /** Cycles of a minor fault's entry and exit (not the kernel's work). */
+  readonly faultCycles: number;
+  /** ASID-tagged (PCID); false: a switch of the space flushes. */
+  readonly pcid: boolean;
+}
+
+/** How an address is used. */
+export const enum Access {
+  read = 0,
+  write = 1,
+  fetch = 2,
+}
+
+/** Indices into `counters`. */
+export const enum LookupCounter {
+  lookups = 0,
+  l1Hits = 1,
+  l2Hits = 2,
+  misses = 3,
+  /** Hits whose permission did not suffice (first write through a clean or read-only entry): walked again. */
+  permissionWalks = 4,
+  walks = 5,
+  walkRefs = 6,
+  pdeHits = 7,
+  pdpteHits = 8,
+  pml4eHits = 9,
+  pageInvalidations = 10,
+  spaceFlushes = 11,
+  length = 12,
+}
+
+export interface Lookup {
+  /**
+   * One access by `space` (pid of the page tables) on `cpu`: 1 = translated (A/D bits set, TLB filled), 0 = page fault: nothing maps the
+   * page or the entry forbids the access. After the fault was resolved call `retry`, which walks again without a new lookup being counted.
+   */
+  access(space: number, hi: number, lo: number, kind: number, cpu: number): number;
+  retry(space: number, hi: number, lo: number, kind: number, cpu: number): number;
+  /** Forgets one page of a space on every CPU (TLB, and the walk caches' entries for it). */
+  invalidatePage(space: number, hi: number, lo: number): void;
+  /** Forgets everything of a space, in O(1): a new address-space id. Also called when a space is created or its tables are freed. */
+  flushSpace(space: number): void;
+  /** The space now runs on this CPU (flushes without PCID). */
+  switchSpace(space: number, cpu: number): void;
+  /** Hot counters since the last `spill`, int32; spill() adds them to `counters` (exact doubles). Call at least every 2^24 accesses. */
+  readonly counters: Float64Array;
+  spill(): void;
+  /** Table reads per walk: [1..levels] -> walks, summed by spill. */
+  readonly walkLengths: Float64Array;
+  /** Cycles so far by the config's cost table (from counters; integer arithmetic). */
+  cycles(): number;
+}
+
+export interface LookupOptions {
+  readonly config: LookupConfig;
+  readonly tables: PageTables;
+  readonly cpus: number;
+  readonly maxSpaces: number;
+}

@@ -1,0 +1,136 @@
+/**
+ * Results as plain data: what a cell (one trace replayed on one configuration) yields. Workers return it, reports print it.
+ * Everything but `timing` is deterministic: byte-identical for any number of workers, on any machine.
+ */
+import type { Loss } from '../../traces/event.js';
+
+export const RESULT_SCHEMA = 1;
+
+/** Uses of a frame, in the order of every `byUse` array. */
+export const FRAME_USES = ['free', 'anonymous', 'file', 'shared', 'table', 'kernel', 'reserved'] as const;
+
+export interface CellConfig {
+  readonly trace: string;
+  readonly traceHash: string;
+  readonly arch: string;
+  readonly pmm: string;
+  readonly heap: string;
+  readonly policy: string;
+  readonly tlb: string;
+  /** As resolved from --touch: recorded, alloc or all. */
+  readonly touch: string;
+  readonly memoryBytes: number;
+  readonly memmap: readonly { first: number; count: number }[];
+  readonly kernelHeap: boolean;
+  readonly onOom: 'kill' | 'fail' | 'stop';
+  readonly cpus: number;
+  readonly seed: number;
+  readonly pids: readonly number[];
+  readonly window: readonly [number, number] | null;
+}
+
+/** Columns by name, equally long; the first is always `event` (events replayed so far). */
+export interface Timeline {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly (number | null)[])[];
+}
+
+/** The picture of memory: frames by use in each of equally large pieces of physical memory. */
+export interface MemoryPicture {
+  /** Event number the picture was taken after. */
+  readonly event: number;
+  readonly framesPerPiece: number;
+  /** pieces x FRAME_USES.length, row-major; free counted under 'free', holes under 'reserved'. */
+  readonly pieces: readonly number[];
+}
+
+export interface ProcessPeaks {
+  readonly pid: number;
+  readonly command: string;
+  readonly parent: number;
+  readonly rss_peak_bytes: number;
+  readonly anonymous_peak_bytes: number;
+  readonly file_peak_bytes: number;
+  readonly shared_peak_bytes: number;
+  readonly vm_size_peak_bytes: number;
+  readonly table_bytes_peak: number;
+  readonly vmas_peak_count: number;
+  readonly minor_faults_count: number;
+  readonly cow_breaks_count: number;
+}
+
+/** Frames per order / work per operation. */
+export interface Distribution {
+  readonly name: string;
+  readonly unit: string;
+  /** [value, occurrences], ascending values. */
+  readonly bins: readonly (readonly [number, number])[];
+}
+
+/** Per level of the page tables, at one moment. */
+export interface TableLevel {
+  readonly level: number;
+  readonly name: string;
+  readonly tables: number;
+  readonly entries: number;
+}
+
+export interface FragmentationPoint {
+  readonly event: number;
+  /** Free blocks by order 0..MAX_ORDER. */
+  readonly freeBlocks: readonly number[];
+  /** Unusable free space index by order, in thousandths (Linux prints it so). */
+  readonly unusableIndex: readonly number[];
+}
+
+/** Predicted against measured: a `sample` event and what the model said then. */
+export interface SamplePoint {
+  readonly event: number;
+  readonly time: number;
+  readonly pid: number;
+  readonly quantity: string;
+  readonly measured: number;
+  readonly predicted: number;
+  readonly racy: boolean;
+}
+
+export interface CellTiming {
+  readonly wall_s: number;
+  readonly cpu_s: number;
+  readonly max_rss_bytes: number;
+  readonly events_per_s: number;
+  readonly startup_s: number;
+}
+
+export interface CellResult {
+  readonly config: CellConfig;
+  /** exact | estimate | bound, and why. */
+  readonly confidence: { readonly level: 'exact' | 'estimate' | 'bound'; readonly reason: string };
+  /** By metric name (core/metrics); null = the trace cannot give it. */
+  readonly metrics: Readonly<Record<string, number | null>>;
+  /** Why a metric is null. */
+  readonly absent: Readonly<Record<string, string>>;
+  readonly timeline: Timeline;
+  readonly processes: readonly ProcessPeaks[];
+  readonly fragmentation: readonly FragmentationPoint[];
+  readonly pictures: { readonly peak: MemoryPicture; readonly end: MemoryPicture };
+  readonly tables: { readonly peak: readonly TableLevel[]; readonly end: readonly TableLevel[] };
+  readonly distributions: readonly Distribution[];
+  readonly kernelHeap: readonly { name: string; objectBytes: number; live: number; slabs: number }[];
+  readonly samples: readonly SamplePoint[];
+  /** Rejected events by cause. */
+  readonly rejections: readonly Loss[];
+  /** What the trace's importer could not use. */
+  readonly losses: readonly Loss[];
+  /** First out-of-frames moment in words (who held what, free blocks per order), or null. */
+  readonly oom: string | null;
+  readonly timing: CellTiming;
+}
+
+export interface RunResult {
+  readonly schema: number;
+  readonly version: string;
+  readonly command: string;
+  readonly cells: readonly CellResult[];
+  readonly traces: readonly { name: string; hash: string; rows: number; source: string; counts: Record<string, number>; provenance: Record<string, string> }[];
+}
