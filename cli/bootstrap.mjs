@@ -108,7 +108,7 @@ function realBin(name) {
  * @type {[string, string, string[]][]}
  */
 const CHECKS = [
-  ['types of sources and tests', 'tsc', ['-p', 'tsconfig.test.json']],
+  ['types of sources and tests', 'tsc', ['-p', 'test/tsconfig.json']],
   ['lint', 'oxlint', ['--type-aware', '--report-unused-disable-directives', '--deny-warnings', '.']],
   ['format', 'prettier', ['--check', '--log-level=warn', '.']],
   ['package', 'publint', ['run', '--strict', '--pack=npm']],
