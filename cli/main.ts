@@ -1,0 +1,110 @@
+#!/usr/bin/env node
+/**
+ * The command line's entry: reads the arguments, runs one command, turns what it throws into lines and exit codes.
+ * 0 fine · 1 the gate found a regression · 2 the user's mistake or bad input · 3 a defect of framewalk's · 130, 143 interrupted.
+ */
+import yargs, { type Argv } from 'yargs';
+import { UserError } from '../traces/event.js';
+import { fileError } from '../traces/io-error.js';
+import type { Arguments, Command } from './command.js';
+import { COMMANDS } from './commands/index.js';
+import { interruptedExitCode, watchSignals } from './interrupt.js';
+import { closest } from './names.js';
+import { complain, watchStandardStreams } from './output.js';
+import { version } from './version.js';
+
+const USER_MISTAKE = 2;
+const DEFECT = 3;
+
+/** Flags every command has. */
+const COMMON_FLAGS = ['help', 'version'];
+
+/** What yargs says about arguments that it does not know, with the closest flag or command added. */
+function improved(message: string, command: Command | undefined, flags: readonly string[]): string {
+  const unknown = /^Unknown (?:arguments?|commands?): (.*)$/.exec(message)?.[1].split(', ');
+  if (unknown === undefined) return message;
+  if (command === undefined) {
+    const near = closest(
+      unknown[0],
+      COMMANDS.map((one) => one.usage.split(' ')[0]),
+    );
+    return `${unknown[0]}: unknown command${near === undefined ? '' : `, did you mean ${near}?`} (framewalk --help lists the commands)`;
+  }
+  const name = command.usage.split(' ')[0];
+  const first = unknown[0];
+  const isFlag = process.argv.some((word) => word === `--${first}` || word.startsWith(`--${first}=`) || word === `-${first}`);
+  if (!isFlag) return `${first}: ${name} takes no such argument (framewalk ${name} --help)`;
+  const near = closest(first, [...flags, ...COMMON_FLAGS]);
+  return `--${first}: unknown flag${near === undefined ? '' : `, did you mean --${near}?`} (framewalk ${name} --help lists the flags)`;
+}
+
+/** Parses the arguments and runs the command they name; its exit code. */
+async function dispatch(words: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  let chosen: Command | undefined;
+  let flags: readonly string[] = [];
+  const parser: Argv = yargs()
+    .scriptName('framewalk')
+    .usage(
+      '$0 COMMAND\n\nReplays recorded memory traffic of real programs against a virtual memory manager with swappable parts and says what each choice costs.',
+    )
+    .locale('en')
+    .parserConfiguration({ 'camel-case-expansion': false, 'parse-numbers': false, 'parse-positional-numbers': false, 'dot-notation': false })
+    .version(version())
+    .alias('help', 'h')
+    .strict()
+    .demandCommand(1, 'no command given (framewalk --help lists them)')
+    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .completion('completion', 'Prints a script that completes commands and flags in bash or zsh')
+    .fail((message, error) => {
+      throw error ?? new UserError(improved(message, chosen, flags));
+    });
+  for (const command of COMMANDS) {
+    parser.command({
+      command: command.usage,
+      describe: command.about,
+      builder: async (argv: Argv) => {
+        chosen = command;
+        const options = await command.options();
+        flags = Object.keys(options);
+        return argv
+          .options(options)
+          .example(command.examples.map(([line, meaning]): [string, string] => [line, meaning]))
+          .epilogue('Sizes take KiB, MiB, GiB and TiB. Lists are comma-separated. framewalk list prints the names.');
+      },
+      handler: async (args: Arguments) => {
+        exitCode = await command.run(args);
+      },
+    });
+  }
+  await parser.parseAsync([...words]);
+  return exitCode;
+}
+
+/** What an error means for the user: a line or more on standard error, and the exit code. */
+function report(error: unknown): number {
+  const stopped = interruptedExitCode();
+  if (stopped !== 0) {
+    complain('interrupted; nothing was written');
+    return stopped;
+  }
+  const seen = fileError('', '', error);
+  if (seen instanceof Error && (seen.name === 'UserError' || seen.name === 'YError')) {
+    const path = error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : '';
+    complain(seen === error ? seen.message : `${path}${seen.message.replace(': cannot ', '')}`);
+    return USER_MISTAKE;
+  }
+  complain('this is a defect of framewalk; please report it with the command line and these lines:');
+  process.stderr.write(`framewalk ${version()}, Node ${process.version}, ${process.platform} ${process.arch}: framewalk ${process.argv.slice(2).join(' ')}\n`);
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return DEFECT;
+}
+
+watchStandardStreams();
+watchSignals();
+try {
+  process.exitCode = await dispatch(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = report(error);
+}
