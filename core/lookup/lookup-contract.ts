@@ -4,21 +4,36 @@
  */
 import type { PageTables } from '../../arch/arch.js';
 
-/** One level of a TLB. `sets` need not be a power of two (index = page modulo sets). */
+/** What the walker reads of the page tables: nothing else of the architecture is needed to translate. */
+export type WalkedTables = Pick<PageTables, 'geometry' | 'root' | 'kernelRoot' | 'pt' | 'tableOf'>;
+
+/** One level of a TLB. The number of sets (entries / ways) need not be a power of two: index = page modulo sets. */
 export interface TlbLevel {
   readonly entries: number;
   readonly ways: number;
+  /** Cycles of a whole lookup that ends with a hit here (not on top of the level before). */
   readonly hitCycles: number;
+}
+
+/** A page-walk cache; 0 entries = absent. */
+export interface WalkCache {
+  readonly entries: number;
+  readonly ways: number;
 }
 
 export interface LookupConfig {
   readonly name: string;
   readonly title: string;
   readonly source: string;
-  /** One or two levels; a level holds 4 KiB and large translations alike. */
+  /** None, one or two levels, nearest first; a level holds 4 KiB and large translations alike. */
   readonly tlb: readonly TlbLevel[];
   /** Entries and ways of the page-walk caches by level of the entry they hold: PDE (2), PDPTE (3), PML4E (4). 0 entries = absent. */
-  readonly walkCaches: { readonly pde: { entries: number; ways: number }; readonly pdpte: { entries: number; ways: number }; readonly pml4e: { entries: number; ways: number } };
+  readonly walkCaches: { readonly pde: WalkCache; readonly pdpte: WalkCache; readonly pml4e: WalkCache };
+  /**
+   * What invalidating one page does to the walk caches: `path` forgets the entries that lead to the page (AMD64 APM vol. 2, 3.1.7, EFER.TCE = 1),
+   * `space` all entries of the address space (Intel SDM vol. 3A, 4.10.4.1, INVLPG).
+   */
+  readonly invalidation: 'path' | 'space';
   /** Cycles of one table read during a walk. */
   readonly walkReadCycles: number;
   /** Cycles a walk costs besides its reads. */
@@ -51,7 +66,9 @@ export const enum LookupCounter {
   pml4eHits = 9,
   pageInvalidations = 10,
   spaceFlushes = 11,
-  length = 12,
+  /** Walks that ended in a page fault. */
+  faults = 12,
+  length = 13,
 }
 
 export interface Lookup {
@@ -78,7 +95,7 @@ export interface Lookup {
 
 export interface LookupOptions {
   readonly config: LookupConfig;
-  readonly tables: PageTables;
+  readonly tables: WalkedTables;
   readonly cpus: number;
   readonly maxSpaces: number;
 }
