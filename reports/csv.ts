@@ -1,0 +1,121 @@
+/**
+ * The CSV files of a run: results.csv, timeline.csv, processes.csv (deterministic) and timing.csv (what a clock said).
+ *
+ * RFC 4180 quoting (only where a field needs it), lines end in LF, the first line names the columns. Numbers are exact; an empty field is a
+ * value the trace cannot give, never a zero. Columns beyond the identifying ones come from metric descriptors and from the timeline's own names.
+ */
+import type { Metric } from '../core/metrics/metric.js';
+import type { CellConfig, CellResult, CellTiming, ProcessPeaks, RunResult } from '../core/replay/result.js';
+import { quantileSorted } from 'simple-statistics';
+import { assertDescribed, deterministic, metricValue } from './cells.js';
+import type { StoredRun } from './cells.js';
+import { exact } from './format.js';
+
+type Field = string | number | null;
+
+function field(value: Field): string {
+  if (value === null) return '';
+  if (typeof value === 'number') return exact(value);
+  return /[",\r\n]/.test(value) || value.trim() !== value ? `"${value.replaceAll('"', '""')}"` : value;
+}
+
+function table(header: readonly string[], rows: Iterable<readonly Field[]>): string {
+  const lines = [header.map(field).join(',')];
+  for (const row of rows) lines.push(row.map(field).join(','));
+  return `${lines.join('\n')}\n`;
+}
+
+const CELL_COLUMNS = ['trace', 'arch', 'pmm', 'heap'] as const;
+
+function cellFields(config: CellConfig): Field[] {
+  return [config.trace, config.arch, config.pmm, config.heap];
+}
+
+/** results.csv: one row a cell; null = empty. */
+export function resultsCsv(run: StoredRun, metrics: readonly Metric[]): string {
+  assertDescribed(run, metrics);
+  const columns = deterministic(metrics);
+  const header = [...CELL_COLUMNS, 'policy', 'tlb', 'touch', 'memory_bytes', 'cpus', 'seed', 'confidence', ...columns.map((metric) => metric.name)];
+  const rows = run.cells.map((cell) => {
+    const { config } = cell;
+    const identity = [config.policy, config.tlb, config.touch, config.memoryBytes, config.cpus, config.seed, cell.confidence.level];
+    return [...cellFields(config), ...identity, ...columns.map((metric) => metricValue(cell, metric))];
+  });
+  return table(header, rows);
+}
+
+/** timeline.csv: one row a cell and sample point; columns that only some cells have (levels of another architecture) are empty elsewhere. */
+export function timelineCsv(run: StoredRun): string {
+  const columns = [...new Set(run.cells.flatMap((cell) => cell.timeline.columns))];
+  function* rows(): Generator<Field[]> {
+    for (const cell of run.cells) {
+      const at = columns.map((name) => cell.timeline.columns.indexOf(name));
+      const identity = cellFields(cell.config);
+      for (const row of cell.timeline.rows) yield [...identity, ...at.map((index) => (index < 0 ? null : (row[index] ?? null)))];
+    }
+  }
+  return table([...CELL_COLUMNS, ...columns], rows());
+}
+
+const PEAK_COLUMNS = [
+  'rss_peak_bytes',
+  'anonymous_peak_bytes',
+  'file_peak_bytes',
+  'shared_peak_bytes',
+  'vm_size_peak_bytes',
+  'table_bytes_peak',
+  'vmas_peak_count',
+  'minor_faults_count',
+  'cow_breaks_count',
+] as const satisfies readonly (keyof ProcessPeaks)[];
+
+/** processes.csv: one row a cell and process. */
+export function processesCsv(run: StoredRun): string {
+  function* rows(): Generator<Field[]> {
+    for (const cell of run.cells) {
+      for (const process of cell.processes) {
+        yield [...cellFields(cell.config), process.pid, process.parent, process.command, ...PEAK_COLUMNS.map((name) => process[name])];
+      }
+    }
+  }
+  return table([...CELL_COLUMNS, 'pid', 'parent', 'command', ...PEAK_COLUMNS], rows());
+}
+
+const CLOCK_COLUMNS = ['wall_s', 'cpu_s', 'max_rss_bytes', 'events_per_s', 'startup_s'] as const satisfies readonly (keyof CellTiming)[];
+
+/** Timings of the repeats of each cell, parallel to the run's cells; without them each cell was timed once. */
+export type Repeats = readonly (readonly CellTiming[])[];
+
+/** Median of what a repeated measurement gave; the value itself when there is one. */
+export function median(values: readonly number[]): number {
+  return quantileSorted([...values].sort(ascending), 0.5);
+}
+const ascending = (a: number, b: number): number => a - b;
+
+function clockFields(values: readonly number[]): Field[] {
+  const sorted = [...values].sort(ascending);
+  const repeated = sorted.length > 1;
+  const spread = (sorted[sorted.length - 1] ?? 0) - (sorted[0] ?? 0);
+  const quantile = (p: number): Field => (repeated ? quantileSorted(sorted, p) : null);
+  return [quantileSorted(sorted, 0.5), quantile(0.95), quantile(0.99), repeated ? spread : null];
+}
+
+function timingsOf(cell: CellResult, index: number, repeats: Repeats | undefined): readonly CellTiming[] {
+  const given = repeats?.[index];
+  return given === undefined || given.length === 0 ? [cell.timing] : given;
+}
+
+/**
+ * timing.csv: medians by the clock's names, each with `_p95`, `_p99` and `_spread` (largest minus smallest) when there were repeats, then the
+ * timed metrics of the registry. Not deterministic.
+ */
+export function timingCsv(run: RunResult, metrics: readonly Metric[], repeats?: Repeats): string {
+  const timed = metrics.filter((metric) => !metric.deterministic && !CLOCK_COLUMNS.some((name) => name === metric.name));
+  const header = [...CELL_COLUMNS, 'repeats', ...CLOCK_COLUMNS.flatMap((name) => [name, `${name}_p95`, `${name}_p99`, `${name}_spread`])];
+  const rows = run.cells.map((cell, index) => {
+    const timings = timingsOf(cell, index, repeats);
+    const clocks = CLOCK_COLUMNS.flatMap((name) => clockFields(timings.map((timing) => timing[name])));
+    return [...cellFields(cell.config), timings.length, ...clocks, ...timed.map((metric) => metricValue(cell, metric))];
+  });
+  return table([...header, ...timed.map((metric) => metric.name)], rows);
+}

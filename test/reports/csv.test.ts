@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from 'csv-parse/sync';
+import { processesCsv, resultsCsv, timelineCsv, timingCsv } from '../../reports/csv.js';
+import type { CellResult, RunResult } from '../../core/replay/result.js';
+import { sampleMetrics, sampleRun, withMetric } from './sample-run.js';
+
+const run = sampleRun();
+const read = (text: string): string[][] => parse(text);
+
+function withCell(change: Partial<CellResult>): RunResult {
+  return { ...run, cells: [{ ...run.cells[0], ...change }] };
+}
+
+describe('results.csv', () => {
+  const rows = read(resultsCsv(run, sampleMetrics));
+
+  it('has the identifying columns and every deterministic metric in the order of the registry', () => {
+    const names = sampleMetrics.filter((m) => m.deterministic).map((m) => m.name);
+    expect(rows[0]).toEqual(['trace', 'arch', 'pmm', 'heap', 'policy', 'tlb', 'touch', 'memory_bytes', 'cpus', 'seed', 'confidence', ...names]);
+    expect(names).not.toContain('pmm_ns_per_op');
+  });
+
+  it('has one row a cell, with numbers that read back exactly and nothing where the trace gives nothing', () => {
+    expect(rows).toHaveLength(1 + run.cells.length);
+    run.cells.forEach((cell, i) => {
+      const row = rows[i + 1];
+      expect(row.slice(0, 4)).toEqual([cell.config.trace, cell.config.arch, cell.config.pmm, cell.config.heap]);
+      sampleMetrics
+        .filter((m) => m.deterministic)
+        .forEach((m, k) => {
+          const value = cell.metrics[m.name];
+          expect(row[11 + k]).toBe(value === null ? '' : String(value));
+          if (value !== null) expect(Number(row[11 + k])).toBe(value);
+        });
+    });
+    expect(rows[4].at(-1)).toBe('');
+  });
+
+  it('ends its lines in LF alone', () => {
+    const text = resultsCsv(run, sampleMetrics);
+    expect(text).not.toContain('\r');
+    expect(text.endsWith('\n')).toBe(true);
+    expect(text.endsWith('\n\n')).toBe(false);
+  });
+
+  it('writes an empty field for a value that is missing and never a zero', () => {
+    const [header, row] = read(
+      resultsCsv(
+        withMetric(run, 0, 'frames_peak', () => null),
+        sampleMetrics,
+      ),
+    );
+    expect(row[header.indexOf('frames_peak')]).toBe('');
+    const [, zero] = read(
+      resultsCsv(
+        withMetric(run, 0, 'frames_peak', () => 0),
+        sampleMetrics,
+      ),
+    );
+    expect(zero[header.indexOf('frames_peak')]).toBe('0');
+  });
+
+  it('refuses a metric without descriptor and a value that is no number: both are defects', () => {
+    expect(() =>
+      resultsCsv(
+        withMetric(run, 0, 'unheard_of_count', () => 1),
+        sampleMetrics,
+      ),
+    ).toThrow('unheard_of_count');
+    expect(() =>
+      resultsCsv(
+        withMetric(run, 0, 'frames_peak', () => NaN),
+        sampleMetrics,
+      ),
+    ).toThrow('NaN');
+  });
+
+  it.each(['a,b', 'say "hi"', 'two\nlines', 'cr\rhere', ' blank first', 'plain'])('quotes %j as RFC 4180 asks', (trace) => {
+    const config = { ...run.cells[0].config, trace };
+    expect(read(resultsCsv(withCell({ config }), sampleMetrics))[1][0]).toBe(trace);
+  });
+});
+
+describe('timeline.csv', () => {
+  it('has one row a cell and sample point', () => {
+    const rows = read(timelineCsv(run));
+    expect(rows).toHaveLength(1 + run.cells.length * 200);
+    expect(rows[0].slice(0, 5)).toEqual(['trace', 'arch', 'pmm', 'heap', 'event']);
+    expect(rows[200].slice(4).map(Number)).toEqual(run.cells[0].timeline.rows[199]);
+  });
+
+  it('keeps columns that only some cells have, empty elsewhere', () => {
+    const odd: RunResult = {
+      ...run,
+      cells: [
+        { ...run.cells[0], timeline: { columns: ['event', 'a_frames'], rows: [[0, 1]] } },
+        { ...run.cells[1], timeline: { columns: ['event', 'b_frames'], rows: [[0, null]] } },
+        { ...run.cells[2], timeline: { columns: ['b_frames', 'event'], rows: [[7, 5]] } },
+      ],
+    };
+    expect(read(timelineCsv(odd)).map((row) => row.slice(4))).toEqual([
+      ['event', 'a_frames', 'b_frames'],
+      ['0', '1', ''],
+      ['0', '', ''],
+      ['5', '', '7'],
+    ]);
+  });
+});
+
+describe('processes.csv', () => {
+  it('has one row a cell and process, commands quoted', () => {
+    const rows = read(processesCsv(run));
+    expect(rows).toHaveLength(1 + run.cells.length * 5);
+    expect(rows[4].slice(4, 8)).toEqual(['15206', '15203', 'sh -c "a, b"', String(run.cells[0].processes[3].rss_peak_bytes)]);
+  });
+});
+
+describe('timing.csv', () => {
+  it('has what the clock said once, without quantiles', () => {
+    const [header, row] = read(timingCsv(run, sampleMetrics));
+    expect(row[header.indexOf('repeats')]).toBe('1');
+    expect(Number(row[header.indexOf('wall_s')])).toBe(run.cells[0].timing.wall_s);
+    expect(row[header.indexOf('wall_s_p95')]).toBe('');
+    expect(Number(row[header.indexOf('pmm_ns_per_op')])).toBe(run.cells[0].metrics['pmm_ns_per_op']);
+    expect(header).not.toContain('frames_peak');
+  });
+
+  it('has median, p95, p99 and spread of repeats (quantiles of Hyndman and Fan’s type 7)', () => {
+    const repeats = run.cells.map((cell) => [5, 1, 4, 2, 3].map((wall_s) => ({ ...cell.timing, wall_s })));
+    const [header, row] = read(timingCsv(run, sampleMetrics, repeats));
+    expect(['repeats', 'wall_s', 'wall_s_p95', 'wall_s_p99', 'wall_s_spread'].map((name) => row[header.indexOf(name)])).toEqual(['5', '3', '4.8', '4.96', '4']);
+  });
+});
