@@ -1,0 +1,704 @@
+/**
+ * The VMA store: records in a pool of columns, one B+tree per address space.
+ *
+ * Models: what mm/mmap.c of Linux keeps in a maple tree per mm_struct (lib/maple_tree.c, since 6.1; a B-tree over ranges). Here it is a
+ * classic B+tree (Bayer and McCreight 1972; Comer, "The Ubiquitous B-Tree", 1979) keyed by the first page, with the VMAs themselves
+ * linked in address order, so that a neighbour is one load and a leaf needs no links.
+ *
+ * Does not model: the maple tree's node sizes (what a VMA costs is paid on the kernel heap), locks, RCU.
+ *
+ * A node is a block of 512 bytes in one buffer seen as doubles and as int32 words:
+ *
+ *      words 0..79    keys      40 doubles: leaf: first page of each VMA; inner: separators, key[i] <= everything below child i and
+ *                               > everything below child i-1; key[0] of an inner node is never read by a search
+ *      words 80..119  entries   leaf: VMA ids; inner: node numbers
+ *      word  120      count     entries in use
+ *      word  121      link      next free node
+ *
+ * Balance: all leaves have the same depth. A node other than a root holds at least 10 and at most 40 entries: a full one splits into parts of
+ * at least 10 (at the place of the insertion if that is an end, so that ascending and descending runs leave nodes three quarters full),
+ * one that falls below 10 merges with a neighbour if both fit into 30, else the two share their entries evenly (at least 15 each).
+ * So the height is at most log10(VMAs) + 1, and n VMAs in t trees need at most n/10 + n/100 + ... + t < n/9 + t nodes.
+ *
+ * Long for one file because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
+ */
+import { UserError } from '../../traces/event.js';
+import type { VmaStore } from './vma-store.js';
+
+const enum Node {
+  bytes = 512,
+  wordShift = 7,
+  keyShift = 6,
+  capacity = 40,
+  min = 10,
+  mergeLimit = 30,
+  entries = 80,
+  count = 120,
+  link = 121,
+}
+
+/** Words of a tree's record. */
+const enum Tree {
+  shift = 3,
+  root = 0,
+  /** Levels of inner nodes above the leaves. */
+  height = 1,
+  count = 2,
+  first = 3,
+  last = 4,
+  /** The last answer of find. */
+  hit = 5,
+  /** Next free tree. */
+  link = 6,
+  live = 7,
+}
+
+/** Cells of the mutable state. */
+const enum Pool {
+  freeVma = 0,
+  vmas = 1,
+  liveVmas = 2,
+  freeNode = 3,
+  nodes = 4,
+  freeTree = 5,
+  trees = 6,
+  /** The VMA that a clone linked last. */
+  tail = 7,
+  cells = 32,
+}
+
+export interface VmaStoreOptions {
+  /** VMAs that may live at once over all trees; storage is reserved, not touched. Default 2^22. */
+  readonly maxVmas?: number;
+  /** Address spaces that may live at once. Default 2^16. */
+  readonly maxTrees?: number;
+}
+
+/** Makes the store; once per isolate in a replay. */
+export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
+  const maxVmas = options.maxVmas ?? 1 << 22;
+  const maxTrees = options.maxTrees ?? 1 << 16;
+  const maxNodes = Math.ceil(maxVmas / 9) + maxTrees + 16;
+
+  const start = new Float64Array(maxVmas + 1);
+  const end = new Float64Array(maxVmas + 1);
+  const flags = new Int32Array(maxVmas + 1);
+  const object = new Int32Array(maxVmas + 1);
+  const offset = new Float64Array(maxVmas + 1);
+  const lineage = new Int32Array(maxVmas + 1);
+  const heap = new Int32Array(maxVmas + 1);
+  // Neighbours in address order. `before` of a free id is the next free id.
+  const before = new Int32Array(maxVmas + 1);
+  const after = new Int32Array(maxVmas + 1);
+
+  const buffer = new ArrayBuffer((maxNodes + 1) * Node.bytes);
+  const keys = new Float64Array(buffer);
+  const words = new Int32Array(buffer);
+  const trees = new Int32Array((maxTrees + 1) << Tree.shift);
+  const pool = new Int32Array(Pool.cells);
+  // The path of the last descent, by level: the inner node and which child was taken.
+  const pathNode = new Int32Array(32);
+  const pathSlot = new Int32Array(32);
+
+  // ---- VMA ids
+
+  function takeVma(): number {
+    const v = pool[Pool.freeVma]!;
+    if (v !== 0) {
+      pool[Pool.freeVma] = before[v]!;
+    } else {
+      const w = (pool[Pool.vmas]! + 1) | 0;
+      if (w > maxVmas)
+        throw new UserError(
+          `more than ${maxVmas} VMAs live at once: the VMA pool is used up; replay fewer processes (--pid) or a part of the trace (--window)`,
+        );
+      pool[Pool.vmas] = w;
+      pool[Pool.liveVmas]!++;
+      return w;
+    }
+    pool[Pool.liveVmas]!++;
+    return v;
+  }
+
+  function alloc(): number {
+    const v = takeVma();
+    start[v] = 0;
+    end[v] = 0;
+    flags[v] = 0;
+    object[v] = 0;
+    offset[v] = 0;
+    lineage[v] = 0;
+    heap[v] = 0;
+    return v;
+  }
+
+  function release(vma: number): void {
+    before[vma] = pool[Pool.freeVma]!;
+    pool[Pool.freeVma] = vma;
+    pool[Pool.liveVmas]!--;
+  }
+
+  function live(): number {
+    return pool[Pool.liveVmas]!;
+  }
+
+  // ---- nodes and trees
+
+  function takeNode(): number {
+    let n = pool[Pool.freeNode]!;
+    if (n !== 0) {
+      pool[Pool.freeNode] = words[((n << Node.wordShift) + Node.link) | 0]!;
+    } else {
+      n = (pool[Pool.nodes]! + 1) | 0;
+      if (n > maxNodes) throw new Error('vma-tree: the node pool is smaller than its proven bound');
+      pool[Pool.nodes] = n;
+    }
+    words[((n << Node.wordShift) + Node.count) | 0] = 0;
+    return n;
+  }
+
+  function giveNode(n: number): void {
+    words[((n << Node.wordShift) + Node.link) | 0] = pool[Pool.freeNode]!;
+    pool[Pool.freeNode] = n;
+  }
+
+  function takeTree(): number {
+    let id = pool[Pool.freeTree]!;
+    if (id !== 0) {
+      pool[Pool.freeTree] = trees[((id << Tree.shift) + Tree.link) | 0]!;
+    } else {
+      id = (pool[Pool.trees]! + 1) | 0;
+      if (id > maxTrees)
+        throw new UserError(`more than ${maxTrees} address spaces live at once; replay fewer processes (--pid) or a part of the trace (--window)`);
+      pool[Pool.trees] = id;
+    }
+    const t = id << Tree.shift;
+    trees[(t + Tree.height) | 0] = 0;
+    trees[(t + Tree.count) | 0] = 0;
+    trees[(t + Tree.first) | 0] = 0;
+    trees[(t + Tree.last) | 0] = 0;
+    trees[(t + Tree.hit) | 0] = 0;
+    trees[(t + Tree.live) | 0] = 1;
+    return id;
+  }
+
+  function createTree(): number {
+    const id = takeTree();
+    trees[((id << Tree.shift) + Tree.root) | 0] = takeNode();
+    return id;
+  }
+
+  function giveSubtree(n: number, height: number): void {
+    if (height !== 0) {
+      const w = n << Node.wordShift;
+      const c = words[(w + Node.count) | 0]!;
+      for (let i = 0; i < c; i++) giveSubtree(words[(w + Node.entries + i) | 0]!, (height - 1) | 0);
+    }
+    giveNode(n);
+  }
+
+  function destroyTree(tree: number, releaseVmas: number): void {
+    const t = tree << Tree.shift;
+    if (trees[(t + Tree.live) | 0] !== 1) throw new Error(`vma-tree: destroyTree(${tree}) of a tree that is not live`);
+    const first = trees[(t + Tree.first) | 0]!;
+    if (releaseVmas !== 0 && first !== 0) {
+      // The list by `before` from the last to the first goes onto the free list as it is.
+      before[first] = pool[Pool.freeVma]!;
+      pool[Pool.freeVma] = trees[(t + Tree.last) | 0]!;
+      pool[Pool.liveVmas] = (pool[Pool.liveVmas]! - trees[(t + Tree.count) | 0]!) | 0;
+    }
+    giveSubtree(trees[(t + Tree.root) | 0]!, trees[(t + Tree.height) | 0]!);
+    trees[(t + Tree.root) | 0] = 0;
+    trees[(t + Tree.height) | 0] = 0;
+    trees[(t + Tree.count) | 0] = 0;
+    trees[(t + Tree.first) | 0] = 0;
+    trees[(t + Tree.last) | 0] = 0;
+    trees[(t + Tree.hit) | 0] = 0;
+    trees[(t + Tree.live) | 0] = 0;
+    trees[(t + Tree.link) | 0] = pool[Pool.freeTree]!;
+    pool[Pool.freeTree] = tree;
+  }
+
+  function count(tree: number): number {
+    return trees[((tree << Tree.shift) + Tree.count) | 0]!;
+  }
+
+  // ---- searching
+
+  /** First position in [lo, hi) whose key is above the page, else hi; `k` is the first key's index. */
+  function upper(k: number, lo: number, hi: number, page: number): number {
+    while (lo < hi) {
+      const mid = (lo + hi) >>> 1;
+      if (keys[(k + mid) | 0]! <= page) lo = (mid + 1) | 0;
+      else hi = mid;
+    }
+    return lo;
+  }
+
+  /** The leaf whose range of separators holds the page. */
+  function leafOf(t: number, page: number): number {
+    let n = trees[(t + Tree.root) | 0]!;
+    for (let h = trees[(t + Tree.height) | 0]!; h !== 0; h = (h - 1) | 0) {
+      const w = n << Node.wordShift;
+      n = words[(w + Node.entries - 1 + upper(n << Node.keyShift, 1, words[(w + Node.count) | 0]!, page)) | 0]!;
+    }
+    return n;
+  }
+
+  /** The same, and remembers the way in pathNode and pathSlot. */
+  function leafWithPath(t: number, page: number): number {
+    let n = trees[(t + Tree.root) | 0]!;
+    for (let h = trees[(t + Tree.height) | 0]!; h !== 0; h = (h - 1) | 0) {
+      const w = n << Node.wordShift;
+      const slot = (upper(n << Node.keyShift, 1, words[(w + Node.count) | 0]!, page) - 1) | 0;
+      pathNode[h] = n;
+      pathSlot[h] = slot;
+      n = words[(w + Node.entries + slot) | 0]!;
+    }
+    return n;
+  }
+
+  /** The last VMA that starts at or below the page, or 0. */
+  function floorOf(t: number, page: number): number {
+    const n = leafOf(t, page);
+    const w = n << Node.wordShift;
+    const c = words[(w + Node.count) | 0]!;
+    const p = upper(n << Node.keyShift, 0, c, page);
+    if (p !== 0) return words[(w + Node.entries - 1 + p) | 0]!;
+    return c !== 0 ? before[words[(w + Node.entries) | 0]!]! : 0;
+  }
+
+  function find(tree: number, page: number): number {
+    const t = tree << Tree.shift;
+    const hit = trees[(t + Tree.hit) | 0]!;
+    // Id 0 holds the empty range [0, 0).
+    if (start[hit]! <= page && page < end[hit]!) return hit;
+    const v = floorOf(t, page);
+    if (page < end[v]! && v !== 0) {
+      trees[(t + Tree.hit) | 0] = v;
+      return v;
+    }
+    return 0;
+  }
+
+  function findFrom(tree: number, page: number): number {
+    const t = tree << Tree.shift;
+    const hit = trees[(t + Tree.hit) | 0]!;
+    if (start[hit]! <= page && page < end[hit]!) return hit;
+    const v = floorOf(t, page);
+    if (v === 0) return trees[(t + Tree.first) | 0]!;
+    return page < end[v]! ? v : after[v]!;
+  }
+
+  function next(_tree: number, vma: number): number {
+    return after[vma]!;
+  }
+
+  function prev(_tree: number, vma: number): number {
+    return before[vma]!;
+  }
+
+  function first(tree: number): number {
+    return trees[((tree << Tree.shift) + Tree.first) | 0]!;
+  }
+
+  function last(tree: number): number {
+    return trees[((tree << Tree.shift) + Tree.last) | 0]!;
+  }
+
+  // ---- inserting
+
+  /** Puts (key, entry) at position p of a node that is not full. */
+  function putEntry(n: number, p: number, key: number, entry: number): void {
+    const w = n << Node.wordShift;
+    const e = (w + Node.entries) | 0;
+    const k = n << Node.keyShift;
+    const c = words[(w + Node.count) | 0]!;
+    for (let i = c; i > p; i = (i - 1) | 0) {
+      keys[(k + i) | 0] = keys[(k + i - 1) | 0]!;
+      words[(e + i) | 0] = words[(e + i - 1) | 0]!;
+    }
+    keys[(k + p) | 0] = key;
+    words[(e + p) | 0] = entry;
+    words[(w + Node.count) | 0] = (c + 1) | 0;
+  }
+
+  /** Moves `moved` entries from position p of node a to position q (its end or its beginning made free) of node b. */
+  function copyEntries(a: number, p: number, b: number, q: number, moved: number): void {
+    const ka = ((a << Node.keyShift) + p) | 0;
+    const kb = ((b << Node.keyShift) + q) | 0;
+    const ea = ((a << Node.wordShift) + Node.entries + p) | 0;
+    const eb = ((b << Node.wordShift) + Node.entries + q) | 0;
+    if (a === b && p < q) {
+      for (let i = (moved - 1) | 0; i >= 0; i = (i - 1) | 0) {
+        keys[(kb + i) | 0] = keys[(ka + i) | 0]!;
+        words[(eb + i) | 0] = words[(ea + i) | 0]!;
+      }
+    } else {
+      for (let i = 0; i < moved; i = (i + 1) | 0) {
+        keys[(kb + i) | 0] = keys[(ka + i) | 0]!;
+        words[(eb + i) | 0] = words[(ea + i) | 0]!;
+      }
+    }
+  }
+
+  /** Splits the full node n, puts (key, entry) at its position p in one of the halves, and returns the new right node. */
+  function splitNode(n: number, p: number, key: number, entry: number): number {
+    const right = takeNode();
+    const mid = p === Node.capacity ? Node.mergeLimit : p === 0 ? Node.min : Node.capacity >> 1;
+    copyEntries(n, mid, right, 0, (Node.capacity - mid) | 0);
+    words[((n << Node.wordShift) + Node.count) | 0] = mid;
+    words[((right << Node.wordShift) + Node.count) | 0] = (Node.capacity - mid) | 0;
+    if (p <= mid) putEntry(n, p, key, entry);
+    else putEntry(right, (p - mid) | 0, key, entry);
+    return right;
+  }
+
+  /** Inserts into a full leaf: splits it and as many ancestors as are full. */
+  function insertSplitting(t: number, leaf: number, p: number, key: number, vma: number): void {
+    let right = splitNode(leaf, p, key, vma);
+    const height = trees[(t + Tree.height) | 0]!;
+    for (let h = 1; h <= height; h = (h + 1) | 0) {
+      const parent = pathNode[h]!;
+      const separator = keys[right << Node.keyShift]!;
+      const slot = (pathSlot[h]! + 1) | 0;
+      if (words[((parent << Node.wordShift) + Node.count) | 0]! < Node.capacity) {
+        putEntry(parent, slot, separator, right);
+        return;
+      }
+      right = splitNode(parent, slot, separator, right);
+    }
+    const root = takeNode();
+    putEntry(root, 0, 0, trees[(t + Tree.root) | 0]!);
+    putEntry(root, 1, keys[right << Node.keyShift]!, right);
+    trees[(t + Tree.root) | 0] = root;
+    trees[(t + Tree.height) | 0] = (height + 1) | 0;
+  }
+
+  function insert(tree: number, vma: number): void {
+    const t = tree << Tree.shift;
+    const key = start[vma]!;
+    const stop = end[vma]!;
+    const leaf = leafWithPath(t, key);
+    const w = leaf << Node.wordShift;
+    const c = words[(w + Node.count) | 0]!;
+    const p = upper(leaf << Node.keyShift, 0, c, key);
+    let left = 0;
+    let right = 0;
+    if (p !== 0) {
+      left = words[(w + Node.entries - 1 + p) | 0]!;
+      right = after[left]!;
+    } else if (c !== 0) {
+      right = words[(w + Node.entries) | 0]!;
+      left = before[right]!;
+    }
+    if (leaf === 0 || key >= stop || (left !== 0 && end[left]! > key) || (right !== 0 && start[right]! < stop)) throw badInsert(tree, vma, left, right);
+    before[vma] = left;
+    after[vma] = right;
+    if (left !== 0) after[left] = vma;
+    else trees[(t + Tree.first) | 0] = vma;
+    if (right !== 0) before[right] = vma;
+    else trees[(t + Tree.last) | 0] = vma;
+    trees[(t + Tree.count) | 0] = (trees[(t + Tree.count) | 0]! + 1) | 0;
+    if (c < Node.capacity) putEntry(leaf, p, key, vma);
+    else insertSplitting(t, leaf, p, key, vma);
+  }
+
+  function badInsert(tree: number, vma: number, left: number, right: number): Error {
+    const range = (v: number): string => (v === 0 ? 'none' : `${v} [${start[v]}, ${end[v]})`);
+    if (trees[((tree << Tree.shift) + Tree.live) | 0] !== 1) return new Error(`vma-tree: insert into tree ${tree}, which is not live`);
+    return new Error(`vma-tree: VMA ${range(vma)} is empty or overlaps a neighbour in tree ${tree}: ${range(left)}, ${range(right)}`);
+  }
+
+  // ---- removing
+
+  function dropEntry(n: number, p: number): number {
+    const w = n << Node.wordShift;
+    const e = (w + Node.entries) | 0;
+    const k = n << Node.keyShift;
+    const c = (words[(w + Node.count) | 0]! - 1) | 0;
+    for (let i = p; i < c; i = (i + 1) | 0) {
+      keys[(k + i) | 0] = keys[(k + i + 1) | 0]!;
+      words[(e + i) | 0] = words[(e + i + 1) | 0]!;
+    }
+    words[(w + Node.count) | 0] = c;
+    return c;
+  }
+
+  /** The leaf fell below Node.min: merges or evens out along the remembered path. */
+  function rebalance(t: number): void {
+    const height = trees[(t + Tree.height) | 0]!;
+    for (let h = 1; h <= height; h = (h + 1) | 0) {
+      const parent = pathNode[h]!;
+      const pw = parent << Node.wordShift;
+      const siblings = words[(pw + Node.count) | 0]!;
+      const slot = pathSlot[h]!;
+      // The right one of the two; the separator between them is its key in the parent.
+      const j = slot + 1 < siblings ? (slot + 1) | 0 : slot;
+      const a = words[(pw + Node.entries - 1 + j) | 0]!;
+      const b = words[(pw + Node.entries + j) | 0]!;
+      const ca = words[((a << Node.wordShift) + Node.count) | 0]!;
+      const cb = words[((b << Node.wordShift) + Node.count) | 0]!;
+      const sum = (ca + cb) | 0;
+      // An inner node's first key is its separator in the parent; a leaf's is its first VMA's.
+      if (h !== 1) keys[b << Node.keyShift] = keys[((parent << Node.keyShift) + j) | 0]!;
+      if (sum > Node.mergeLimit) {
+        const half = sum >> 1;
+        if (ca < half) {
+          const moved = (half - ca) | 0;
+          copyEntries(b, 0, a, ca, moved);
+          copyEntries(b, moved, b, 0, (cb - moved) | 0);
+        } else {
+          const moved = (ca - half) | 0;
+          copyEntries(b, 0, b, moved, cb);
+          copyEntries(a, half, b, 0, moved);
+        }
+        words[((a << Node.wordShift) + Node.count) | 0] = half;
+        words[((b << Node.wordShift) + Node.count) | 0] = (sum - half) | 0;
+        keys[((parent << Node.keyShift) + j) | 0] = keys[b << Node.keyShift]!;
+        return;
+      }
+      copyEntries(b, 0, a, ca, cb);
+      words[((a << Node.wordShift) + Node.count) | 0] = sum;
+      giveNode(b);
+      const rest = dropEntry(parent, j);
+      if (h === height) {
+        if (rest === 1) {
+          trees[(t + Tree.root) | 0] = a;
+          trees[(t + Tree.height) | 0] = (height - 1) | 0;
+          giveNode(parent);
+        }
+        return;
+      }
+      if (rest >= Node.min) return;
+    }
+  }
+
+  function remove(tree: number, vma: number): void {
+    const t = tree << Tree.shift;
+    const key = start[vma]!;
+    const leaf = leafWithPath(t, key);
+    const w = leaf << Node.wordShift;
+    const p = (upper(leaf << Node.keyShift, 0, words[(w + Node.count) | 0]!, key) - 1) | 0;
+    if (p < 0 || words[(w + Node.entries + p) | 0] !== vma) throw new Error(`vma-tree: VMA ${vma} [${start[vma]}, ${end[vma]}) is not in tree ${tree}`);
+    const left = before[vma]!;
+    const right = after[vma]!;
+    if (left !== 0) after[left] = right;
+    else trees[(t + Tree.first) | 0] = right;
+    if (right !== 0) before[right] = left;
+    else trees[(t + Tree.last) | 0] = left;
+    trees[(t + Tree.count) | 0] = (trees[(t + Tree.count) | 0]! - 1) | 0;
+    if (trees[(t + Tree.hit) | 0] === vma) trees[(t + Tree.hit) | 0] = 0;
+    if (dropEntry(leaf, p) < Node.min) rebalance(t);
+  }
+
+  function setStart(tree: number, vma: number, page: number): void {
+    const t = tree << Tree.shift;
+    const key = start[vma]!;
+    const leaf = leafWithPath(t, key);
+    const w = leaf << Node.wordShift;
+    const p = (upper(leaf << Node.keyShift, 0, words[(w + Node.count) | 0]!, key) - 1) | 0;
+    if (p < 0 || words[(w + Node.entries + p) | 0] !== vma) throw new Error(`vma-tree: VMA ${vma} [${start[vma]}, ${end[vma]}) is not in tree ${tree}`);
+    const left = before[vma]!;
+    const right = after[vma]!;
+    if ((left !== 0 && start[left]! >= page) || (right !== 0 && page >= start[right]!))
+      throw new Error(`vma-tree: start ${page} would change the order of VMA ${vma} in tree ${tree}`);
+    start[vma] = page;
+    keys[((leaf << Node.keyShift) + p) | 0] = page;
+    if (p === 0 && page < key) {
+      // The separator above must stay a lower bound of the leaf.
+      const height = trees[(t + Tree.height) | 0]!;
+      for (let h = 1; h <= height; h = (h + 1) | 0) {
+        const slot = pathSlot[h]!;
+        if (slot !== 0) {
+          const k = ((pathNode[h]! << Node.keyShift) + slot) | 0;
+          if (page < keys[k]!) keys[k] = page;
+          return;
+        }
+      }
+    }
+  }
+
+  // ---- copying
+
+  /** Fills leaf m with fresh copies of the VMAs of leaf n, linked behind Pool.tail. */
+  function copyLeaf(n: number, m: number): void {
+    const kn = n << Node.keyShift;
+    const km = m << Node.keyShift;
+    const en = ((n << Node.wordShift) + Node.entries) | 0;
+    const em = ((m << Node.wordShift) + Node.entries) | 0;
+    const c = words[((n << Node.wordShift) + Node.count) | 0]!;
+    let tail = pool[Pool.tail]!;
+    let free = pool[Pool.freeVma]!;
+    let fresh = pool[Pool.vmas]!;
+    for (let i = 0; i < c; i = (i + 1) | 0) {
+      const v = words[(en + i) | 0]!;
+      let u = free;
+      if (u !== 0) free = before[u]!;
+      else u = fresh = (fresh + 1) | 0;
+      start[u] = start[v]!;
+      end[u] = end[v]!;
+      flags[u] = flags[v]!;
+      object[u] = object[v]!;
+      offset[u] = offset[v]!;
+      lineage[u] = lineage[v]!;
+      heap[u] = heap[v]!;
+      before[u] = tail;
+      after[tail] = u;
+      tail = u;
+      keys[(km + i) | 0] = keys[(kn + i) | 0]!;
+      words[(em + i) | 0] = u;
+    }
+    words[((m << Node.wordShift) + Node.count) | 0] = c;
+    pool[Pool.tail] = tail;
+    pool[Pool.freeVma] = free;
+    pool[Pool.vmas] = fresh;
+  }
+
+  function copySubtree(n: number, height: number): number {
+    const m = takeNode();
+    if (height === 0) {
+      copyLeaf(n, m);
+      return m;
+    }
+    const wn = n << Node.wordShift;
+    const wm = m << Node.wordShift;
+    const c = words[(wn + Node.count) | 0]!;
+    for (let i = 0; i < c; i = (i + 1) | 0) {
+      keys[((m << Node.keyShift) + i) | 0] = keys[((n << Node.keyShift) + i) | 0]!;
+      words[(wm + Node.entries + i) | 0] = copySubtree(words[(wn + Node.entries + i) | 0]!, (height - 1) | 0);
+    }
+    words[(wm + Node.count) | 0] = c;
+    return m;
+  }
+
+  function clone(tree: number): number {
+    const t = tree << Tree.shift;
+    if (trees[(t + Tree.live) | 0] !== 1) throw new Error(`vma-tree: clone of tree ${tree}, which is not live`);
+    const c = trees[(t + Tree.count) | 0]!;
+    if (pool[Pool.liveVmas]! + c > maxVmas)
+      throw new UserError(`more than ${maxVmas} VMAs live at once: the VMA pool is used up; replay fewer processes (--pid) or a part of the trace (--window)`);
+    const id = takeTree();
+    const u = id << Tree.shift;
+    const height = trees[(t + Tree.height) | 0]!;
+    pool[Pool.tail] = 0;
+    trees[(u + Tree.root) | 0] = copySubtree(trees[(t + Tree.root) | 0]!, height);
+    const tail = pool[Pool.tail]!;
+    // Id 0 served as the head of the list.
+    trees[(u + Tree.first) | 0] = after[0]!;
+    trees[(u + Tree.last) | 0] = tail;
+    after[tail] = 0;
+    after[0] = 0;
+    trees[(u + Tree.height) | 0] = height;
+    trees[(u + Tree.count) | 0] = c;
+    pool[Pool.liveVmas] = (pool[Pool.liveVmas]! + c) | 0;
+    return id;
+  }
+
+  // ---- checks
+
+  function fail(tree: number, what: string): never {
+    throw new Error(`vma-tree: tree ${tree}: ${what}`);
+  }
+
+  /** Checks the node and everything below; `seen` collects the VMAs in order. */
+  function checkNode(tree: number, n: number, height: number, isRoot: boolean, low: number, high: number, seen: number[]): number {
+    const w = n << Node.wordShift;
+    const k = n << Node.keyShift;
+    const c = words[w + Node.count]!;
+    if (n <= 0 || n > pool[Pool.nodes]!) fail(tree, `node ${n} does not exist`);
+    if (c > Node.capacity || (!isRoot && c < Node.min) || (isRoot && height > 0 && c < 2)) fail(tree, `node ${n} holds ${c} entries`);
+    let nodes = 1;
+    for (let i = 0; i < c; i++) {
+      const key = keys[k + i]!;
+      const entry = words[w + Node.entries + i]!;
+      const lower = i === 0 ? low : key;
+      if (height === 0) {
+        if (start[entry] !== key) fail(tree, `key ${key} of VMA ${entry}, which starts at ${start[entry]}`);
+        if (key < low || key >= high) fail(tree, `key ${key} outside its separators [${low}, ${high})`);
+        seen.push(entry);
+      } else {
+        const upperBound = i + 1 < c ? keys[k + i + 1]! : high;
+        if (lower < low || upperBound > high || lower >= upperBound) fail(tree, `separators of node ${n} are out of order at ${i}`);
+        nodes += checkNode(tree, entry, height - 1, false, lower, upperBound, seen);
+      }
+    }
+    return nodes;
+  }
+
+  /** Checks one tree; adds its VMAs to `owner` if given. Returns its number of nodes. */
+  function checkTree(tree: number, owner: Map<number, number> | null): number {
+    const t = tree << Tree.shift;
+    if (trees[t + Tree.live] !== 1) fail(tree, 'not live');
+    const seen: number[] = [];
+    const nodes = checkNode(tree, trees[t + Tree.root]!, trees[t + Tree.height]!, true, -Infinity, Infinity, seen);
+    if (seen.length !== trees[t + Tree.count]) fail(tree, `counts ${trees[t + Tree.count]} VMAs, holds ${seen.length}`);
+    let left = 0;
+    for (const v of seen) {
+      if (v <= 0 || v > pool[Pool.vmas]!) fail(tree, `VMA ${v} was never allocated`);
+      if (before[v] !== left) fail(tree, `VMA ${v} is linked behind ${before[v]}, not ${left}`);
+      if ((left === 0 ? trees[t + Tree.first] : after[left]) !== v) fail(tree, `VMA ${v} is not linked from ${left}`);
+      if (!(start[v]! < end[v]!)) fail(tree, `VMA ${v} is empty: [${start[v]}, ${end[v]})`);
+      if (left !== 0 && end[left]! > start[v]!) fail(tree, `VMA ${left} ends at ${end[left]}, above ${start[v]}, the start of ${v}`);
+      if (owner !== null) {
+        const other = owner.get(v);
+        if (other !== undefined) fail(tree, `VMA ${v} is in tree ${other} too`);
+        owner.set(v, tree);
+      }
+      left = v;
+    }
+    if (trees[t + Tree.last] !== left) fail(tree, `last VMA is ${trees[t + Tree.last]}, not ${left}`);
+    if (left !== 0 && after[left] !== 0) fail(tree, `a VMA follows the last: ${after[left]}`);
+    const hit = trees[t + Tree.hit]!;
+    if (hit !== 0 && !seen.includes(hit)) fail(tree, `remembers VMA ${hit}, which it does not hold`);
+    return nodes;
+  }
+
+  function validate(tree: number): void {
+    if (tree !== 0) {
+      checkTree(tree, null);
+      return;
+    }
+    const owner = new Map<number, number>();
+    let nodes = 0;
+    for (let id = 1; id <= pool[Pool.trees]!; id++) if (trees[(id << Tree.shift) + Tree.live] === 1) nodes += checkTree(id, owner);
+    let free = 0;
+    for (let v = pool[Pool.freeVma]!; v !== 0; v = before[v]!) {
+      if (owner.has(v)) fail(owner.get(v)!, `VMA ${v} is free`);
+      if (++free > pool[Pool.vmas]!) fail(0, 'the list of free VMAs is circular');
+    }
+    if (free + pool[Pool.liveVmas]! !== pool[Pool.vmas]) fail(0, `${free} free and ${pool[Pool.liveVmas]} live VMAs of ${pool[Pool.vmas]}`);
+    if (owner.size > pool[Pool.liveVmas]!) fail(0, `${owner.size} VMAs in trees, ${pool[Pool.liveVmas]} live`);
+    for (let n = pool[Pool.freeNode]!; n !== 0; n = words[(n << Node.wordShift) + Node.link]!) {
+      if (++nodes > pool[Pool.nodes]!) fail(0, 'more free and used nodes than were made');
+    }
+    if (nodes !== pool[Pool.nodes]) fail(0, `${nodes} free and used nodes of ${pool[Pool.nodes]}`);
+  }
+
+  return {
+    start,
+    end,
+    flags,
+    object,
+    offset,
+    lineage,
+    heap,
+    alloc,
+    release,
+    live,
+    createTree,
+    destroyTree,
+    count,
+    insert,
+    remove,
+    setStart,
+    find,
+    findFrom,
+    next,
+    prev,
+    first,
+    last,
+    clone,
+    validate,
+  };
+}
