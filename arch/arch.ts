@@ -16,6 +16,11 @@ export const ENOMEM = -12;
 export const EEXIST = -17;
 export const EINVAL = -22;
 
+/** The memory cannot hold even the kernel's root table. */
+export class OutOfMemoryError extends RangeError {
+  override name = 'OutOfMemoryError';
+}
+
 /** What a frame is asked for; PMM strategies that group by mobility use it, others ignore it. */
 export const enum FrameKind {
   unmovable = 0,
@@ -156,9 +161,23 @@ export interface PageTables {
   copyRange(from: number, to: number, start: number, end: number): number;
   /** Moves leaves of [start, start+pages) to target (mremap); tables are made as needed, emptied ones kept unless keepTables = 0. Leaves moved or -ENOMEM (undone). */
   moveRange(pid: number, start: number, target: number, pages: number, keepTables: number): number;
-  /** Deposits an unused leaf table in the space (huge pages keep one in reserve); withdraw gives it back for use. Handle or -ENOMEM / 0 when none. */
+  /**
+   * Splits the large leaf that maps the address one level down. `table`: a withdrawn leaf table to use (for a level-2 leaf), or 0 to
+   * take a new one. 0, -EINVAL (no large leaf there), -ENOMEM.
+   */
+  splitLarge(pid: number, hi: number, lo: number, table: number): number;
+  /**
+   * Deposits an unused leaf table in the space (huge pages keep one in reserve): handle or -ENOMEM. withdraw takes the latest one out
+   * again, 0 when none; it then belongs to the caller, who passes it to splitLarge, attachTable or releaseTable.
+   */
   deposit(pid: number): number;
   withdraw(pid: number): number;
+  /** Puts a withdrawn table under the level-2 entry of the address. 0, -EEXIST, -ENOMEM (nothing changed). */
+  attachTable(pid: number, hi: number, lo: number, table: number): number;
+  /** Frees a withdrawn table. */
+  releaseTable(pid: number, table: number): void;
+  /** The CPU whose per-CPU lists table frames come from and go to; 0 until set. */
+  setCpu(cpu: number): void;
   /** The levels a walk visits for the address, root first. */
   walkLevels(pid: number, va: number): WalkStep[];
 
@@ -167,6 +186,8 @@ export interface PageTables {
   readonly tableCount: Int32Array;
   /** Live tables of one space: index pid * 8 + level; deposited ones count at level 1. */
   readonly spaceTables: Int32Array;
+  /** The same for the kernel: index level. */
+  readonly kernelTables: Int32Array;
   /** Entries in use by level over all live tables (for occupancy), computed by a scan. */
   occupancy(): { level: number; tables: number; entries: number }[];
   /** Throws an Error naming the first broken invariant. */

@@ -1,0 +1,254 @@
+/**
+ * Ranges of one space: removing leaves, changing their attributes, freeing empty tables.
+ *
+ * A range is turned into one index per level for its first and its last page; the recursion carries which of the two edges the
+ * table lies on (bit 0: the first page's path, bit 1: the last page's) and so knows its own bounds without arithmetic on pages.
+ * Bitmap and summary words lead from one used entry to the next, so a sparse range costs what it holds, not what it spans.
+ */
+import { ENOMEM } from '../arch.js';
+import { Cell, type Store } from './store.js';
+import type { Walk } from './walk.js';
+
+export function makeRange(store: Store, walk: Walk) {
+  const { LEVELS, MASK, GROUP, GROUP_SHIFT, BITMAP, COUNT, SUMMARY, PAGE_SHIFT, INDEX_BITS, ROOT_BITS, SPLIT_PAGES, HALF_PAGES, P, PS } = store;
+  const { pt, tableOf, roots, state, spans, indexOf, unlink, clearBit, nextUsed, groupEmpty, changed } = store;
+  const { cut } = walk;
+  const dropped = store.options.observer.dropped;
+  const P_PS = P | PS;
+  const KEEP = Cell.keep;
+  const NOTIFY = Cell.notify;
+  const CLEAR = Cell.clear;
+  const SET = Cell.set;
+  const LARGE_LEAVES = Cell.largeLeaves;
+  const ROOT_SIGN = 32 - ROOT_BITS;
+
+  /** Index bounds by level of the running operation, inclusive. */
+  const first = new Int32Array(64);
+  const last = new Int32Array(64);
+  const zapped = new Int32Array(66);
+
+  /** Page number at which entry i of a table at `level` begins, relative to the table: added to hi and to lo. */
+  function entryHi(level: number, i: number): number {
+    const b = PAGE_SHIFT + (level - 1) * INDEX_BITS;
+    const s = level === LEVELS ? (i << ROOT_SIGN) >> ROOT_SIGN : i;
+    return b >= 30 ? s << (b - 30) : s >> (30 - b);
+  }
+  function entryLo(level: number, i: number): number {
+    const b = PAGE_SHIFT + (level - 1) * INDEX_BITS;
+    return b >= 30 ? 0 : (i << b) & 0x3fffffff;
+  }
+
+  function note(hi: number, lo: number): void {
+    const n = zapped[0];
+    if (n < 32) {
+      const k = (2 + (n << 1)) | 0;
+      zapped[k] = hi;
+      zapped[(k + 1) | 0] = lo;
+    }
+    zapped[0] = (n + 1) | 0;
+  }
+
+  /** Sets the bounds; false when nothing can be in the range. */
+  function bound(pid: number, start: number, end: number): boolean {
+    zapped[0] = 0;
+    zapped[1] = 0;
+    if (!(start < end) || roots[(pid + 1) | 0] === 0) return false;
+    const z = end - 1;
+    const hi = Math.floor(start / SPLIT_PAGES) | 0;
+    const lo = ((start - hi * SPLIT_PAGES) | 0) << PAGE_SHIFT;
+    const zhi = Math.floor(z / SPLIT_PAGES) | 0;
+    const zlo = ((z - zhi * SPLIT_PAGES) | 0) << PAGE_SHIFT;
+    for (let l = 1; l <= LEVELS; l++) {
+      first[l] = indexOf(l, hi, lo);
+      last[l] = indexOf(l, zhi, zlo);
+    }
+    return true;
+  }
+
+  // ---- removing
+
+  /** Removes the used entries i0..i1 of a leaf table whose first page is (hi, lo). */
+  function zapLeaves(t: number, i0: number, i1: number, hi: number, lo: number): void {
+    const w0 = i0 >>> 5;
+    const w1 = i1 >>> 5;
+    const notify = state[NOTIFY];
+    let n = zapped[0];
+    let gone = 0;
+    let sum = pt[(t + SUMMARY) | 0] & (-1 << (w0 >>> GROUP_SHIFT)) & (-1 >>> (31 - (w1 >>> GROUP_SHIFT)));
+    while (sum !== 0) {
+      const s = 31 - Math.clz32(sum & -sum);
+      sum &= sum - 1;
+      const wa = GROUP === 1 ? s : Math.max(w0, s << GROUP_SHIFT);
+      const wb = GROUP === 1 ? s : Math.min(w1, (s << GROUP_SHIFT) | (GROUP - 1));
+      for (let w = wa; w <= wb; w = (w + 1) | 0) {
+        const bi = (t + BITMAP + w) | 0;
+        const all = pt[bi];
+        let b = all;
+        if (w === w0) b &= -1 << (i0 & 31);
+        if (w === w1) b &= -1 >>> (31 - (i1 & 31));
+        pt[bi] = all & ~b;
+        if (b === all && (GROUP === 1 || groupEmpty(t, w))) pt[(t + SUMMARY) | 0] &= ~(1 << s);
+        while (b !== 0) {
+          const i = ((w << 5) + 31 - Math.clz32(b & -b)) | 0;
+          b &= b - 1;
+          const q = (t + (i << 1)) | 0;
+          const flags = pt[q];
+          const frame = pt[(q + 1) | 0];
+          pt[q] = 0;
+          pt[(q + 1) | 0] = 0;
+          if (n < 32) {
+            zapped[(2 + (n << 1)) | 0] = hi;
+            zapped[(3 + (n << 1)) | 0] = lo | (i << PAGE_SHIFT);
+          }
+          n = (n + 1) | 0;
+          gone = (gone + 1) | 0;
+          if (notify !== 0) dropped(frame, flags, 1);
+        }
+      }
+    }
+    zapped[0] = n;
+    pt[(t + COUNT) | 0] = (pt[(t + COUNT) | 0] - gone) | 0;
+  }
+
+  function zapTables(t: number, level: number, edge: number, hi: number, lo: number, pid: number): void {
+    const i0 = (edge & 1) !== 0 ? first[level] : 0;
+    const i1 = (edge & 2) !== 0 ? last[level] : MASK;
+    const below = (level - 1) | 0;
+    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+      const q = (t + (i << 1)) | 0;
+      const x = pt[q];
+      const chi = (hi + entryHi(level, i)) | 0;
+      const clo = lo | entryLo(level, i);
+      if ((x & P_PS) === P) {
+        const c = tableOf[pt[(q + 1) | 0]];
+        const e = (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0);
+        if (below === 1) zapLeaves(c, (e & 1) !== 0 ? first[1] : 0, (e & 2) !== 0 ? last[1] : MASK, chi, clo);
+        else zapTables(c, below, e, chi, clo, pid);
+        if (pt[(c + COUNT) | 0] === 0 && state[KEEP] === 0) {
+          unlink(t, level, i, c, pid);
+          zapped[1] = 1;
+        }
+      } else {
+        const frame = pt[(q + 1) | 0];
+        pt[q] = 0;
+        pt[(q + 1) | 0] = 0;
+        clearBit(t, i);
+        state[LARGE_LEAVES]--;
+        changed(t, level, i);
+        note(chi, clo);
+        if (state[NOTIFY] !== 0) dropped(frame, x, level);
+      }
+    }
+  }
+
+  /** The part of [start, end) in the lower and in the upper half, one after the other: root indices do not run on across address 0. */
+  function eachHalf(pid: number, start: number, end: number, act: (pid: number, start: number, end: number) => number): number {
+    const a = Math.max(start, -HALF_PAGES);
+    const b = Math.min(end, HALF_PAGES);
+    if (!(a < 0 && b > 0)) return act(pid, a, b);
+    act(pid, a, 0);
+    const firstPart = zapped.slice();
+    act(pid, 0, b);
+    const second = zapped.slice();
+    zapped.set(firstPart);
+    for (let k = 0; k < Math.min(second[0], 32); k++) note(second[2 + 2 * k], second[3 + 2 * k]);
+    zapped[0] = firstPart[0] + second[0];
+    zapped[1] = firstPart[1] | second[1];
+    return zapped[0];
+  }
+
+  function zapHalf(pid: number, start: number, end: number): number {
+    if (!bound(pid, start, end)) return 0;
+    zapTables(roots[(pid + 1) | 0], LEVELS, 3, 0, 0, pid);
+    return zapped[0];
+  }
+
+  function unmap(pid: number, start: number, end: number, keepTables: number, notify: number): number {
+    if (cut(pid, start, end) !== 0) return ENOMEM;
+    state[KEEP] = keepTables;
+    state[NOTIFY] = notify;
+    return eachHalf(pid, start, end, zapHalf);
+  }
+
+  function unmapRange(pid: number, start: number, end: number, keepTables: number): number {
+    return unmap(pid, start, end, keepTables, 1);
+  }
+
+  // ---- changing attributes
+
+  function protectEntry(q: number, hi: number, lo: number): number {
+    const old = pt[q];
+    const now = (old & ~state[CLEAR]) | state[SET];
+    if (now === old) return 0;
+    if (now === 0) throw new Error('broken invariant: protectRange must leave a flag bit in every leaf');
+    pt[q] = now;
+    note(hi, lo);
+    return 1;
+  }
+
+  function protectTables(t: number, level: number, edge: number, hi: number, lo: number): void {
+    const i0 = (edge & 1) !== 0 ? first[level] : 0;
+    const i1 = (edge & 2) !== 0 ? last[level] : MASK;
+    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+      const q = (t + (i << 1)) | 0;
+      const chi = (hi + entryHi(level, i)) | 0;
+      const clo = lo | entryLo(level, i);
+      if (level > 1 && (pt[q] & P_PS) === P) {
+        protectTables(tableOf[pt[(q + 1) | 0]], (level - 1) | 0, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), chi, clo);
+      } else if (protectEntry(q, chi, clo) !== 0) changed(t, level, i);
+    }
+  }
+
+  function protectHalf(pid: number, start: number, end: number): number {
+    if (!bound(pid, start, end)) return 0;
+    protectTables(roots[(pid + 1) | 0], LEVELS, 3, 0, 0);
+    return zapped[0];
+  }
+
+  function protectRange(pid: number, start: number, end: number, clear: number, set: number): number {
+    if (cut(pid, start, end) !== 0) return ENOMEM;
+    state[CLEAR] = clear & 0xffffff & ~PS;
+    state[SET] = set & 0xffffff & ~PS;
+    return eachHalf(pid, start, end, protectHalf);
+  }
+
+  // ---- freeing tables
+
+  const limits = new Float64Array(16);
+
+  function freeBelow(t: number, level: number, edge: number, base: number, pid: number): number {
+    const i0 = (edge & 1) !== 0 ? first[level] : 0;
+    const i1 = (edge & 2) !== 0 ? last[level] : MASK;
+    let freed = 0;
+    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+      const q = t + 2 * i;
+      if ((pt[q] & P_PS) !== P) continue;
+      const c = tableOf[pt[q + 1]];
+      const from = base + (level === LEVELS ? (i << ROOT_SIGN) >> ROOT_SIGN : i) * spans[level];
+      if (level > 2) freed += freeBelow(c, level - 1, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), from, pid);
+      if (pt[c + COUNT] === 0 && from >= limits[0] && from + spans[level] <= limits[1]) {
+        unlink(t, level, i, c, pid);
+        freed++;
+      }
+    }
+    return freed;
+  }
+
+  function freeHalf(pid: number, start: number, end: number): number {
+    const freed = bound(pid, start, end) ? freeBelow(roots[pid + 1], LEVELS, 3, 0, pid) : 0;
+    zapped[1] = freed > 0 ? 1 : 0;
+    return freed;
+  }
+
+  function freeTables(pid: number, start: number, end: number, floor: number, ceiling: number): number {
+    limits[0] = floor;
+    limits[1] = ceiling;
+    const a = Math.max(start, -HALF_PAGES);
+    const b = Math.min(end, HALF_PAGES);
+    return a < 0 && b > 0 ? freeHalf(pid, a, 0) + freeHalf(pid, 0, b) : freeHalf(pid, a, b);
+  }
+
+  return { unmap, unmapRange, protectRange, freeTables, zapped, bound, first, last, note, entryHi, entryLo };
+}
+
+export type Range = ReturnType<typeof makeRange>;
