@@ -14,6 +14,8 @@ export interface Command {
   options(): Promise<Readonly<Record<string, Options>>>;
   /** Command lines that work, each with what it does. */
   readonly examples: readonly (readonly [string, string])[];
+  /** Last lines of the help. */
+  readonly notes?: string;
   /** Does it; the exit code. */
   run(args: Arguments): Promise<number>;
 }

@@ -71,7 +71,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
         return argv
           .options(options)
           .example(command.examples.map(([line, meaning]): [string, string] => [line, meaning]))
-          .epilogue('Sizes take KiB, MiB, GiB and TiB. Lists are comma-separated. framewalk list prints the names.');
+          .epilogue(command.notes ?? '');
       },
       handler: async (args: Arguments) => {
         exitCode = await command.run(args);

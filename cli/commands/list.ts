@@ -1,23 +1,17 @@
 /** `framewalk list`: the names that the registries know. */
-import { print } from '../output.js';
 import { flagSet, operands, switchFlag, type Command } from '../command.js';
 import { knownName } from '../names.js';
+import { print } from '../output.js';
+import { isRegistryName, REGISTRY_NAMES, registryEntries, type ListEntry } from '../registries.js';
 
-/** One name of a registry and what it is. */
-export interface ListEntry {
-  readonly name: string;
-  readonly title: string;
-  readonly [more: string]: unknown;
-}
-
-/** What can be listed, and where from. */
-const LISTS: Readonly<Record<string, () => Promise<readonly ListEntry[]>>> = {
-  formats: async () => (await import('../../traces/registry.js')).TRACE_FORMATS.map(({ name, title, source }) => ({ name, title, source })),
+const table = (entries: readonly ListEntry[], indent: string): string => {
+  const width = Math.max(0, ...entries.map((entry) => entry.name.length));
+  return entries.map((entry) => `${indent}${entry.name.padEnd(width)}  ${entry.title}\n`).join('');
 };
 
 export const listCommand: Command = {
   usage: 'list [kind]',
-  about: 'Lists the names that flags take: architectures, PMMs, heaps, formats, metrics, ...',
+  about: `Lists names: ${REGISTRY_NAMES.join(', ')}`,
   options: () => Promise.resolve({ json: switchFlag('Print JSON') }),
   examples: [
     ['framewalk list', 'everything'],
@@ -25,20 +19,12 @@ export const listCommand: Command = {
     ['framewalk list metrics --json', 'the columns of results.csv with their units, for programs'],
   ],
   async run(args) {
-    const kind = operands(args, 'kind')[0];
-    if (kind !== undefined) knownName(kind, 'list', Object.keys(LISTS));
-    const wanted = kind === undefined ? Object.keys(LISTS) : [kind];
-    const lists = await Promise.all(wanted.map(async (name) => [name, await LISTS[name]()] as const));
-    if (flagSet(args, 'json')) {
-      const value = kind === undefined ? Object.fromEntries(lists) : lists[0][1];
-      print(`${JSON.stringify(value, null, 2)}\n`);
-      return 0;
-    }
-    for (const [i, [name, entries]] of lists.entries()) {
-      const width = Math.max(...entries.map((entry) => entry.name.length));
-      if (kind === undefined) print(`${i === 0 ? '' : '\n'}${name}\n`);
-      for (const entry of entries) print(`${kind === undefined ? '  ' : ''}${entry.name.padEnd(width)}  ${entry.title}\n`);
-    }
+    const kind = operands(args, 'kind').at(0);
+    const wanted = (kind === undefined ? REGISTRY_NAMES : [knownName(kind, 'list', REGISTRY_NAMES)]).filter(isRegistryName);
+    const lists = await Promise.all(wanted.map(async (name) => [name, await registryEntries(name)] as const));
+    if (flagSet(args, 'json')) print(`${JSON.stringify(kind === undefined ? Object.fromEntries(lists) : lists[0][1], null, 2)}\n`);
+    else if (kind === undefined) print(lists.map(([name, entries]) => `${name}\n${table(entries, '  ')}`).join('\n'));
+    else print(table(lists[0][1], ''));
     return 0;
   },
 };

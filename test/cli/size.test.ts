@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import fc from 'fast-check';
-import { formatSize, parseCount, parseSize } from '../../cli/size.js';
+import { parseCount, parseSize, parseTime } from '../../cli/size.js';
 import { UserError } from '../../traces/event.js';
 
 const message = (call: () => unknown): string => {
@@ -42,17 +41,21 @@ describe('parseSize', () => {
   ])('refuses %j', (text, start) => {
     expect(message(() => parseSize(text, '--memory'))).toContain(start);
   });
+});
 
-  it('reads back what formatSize prints, to the digits printed', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 2 ** 45 }), (bytes) => {
-        const printed = formatSize(bytes);
-        const back = Number(printed.split(' ')[0]) * { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }[printed.split(' ')[1] as 'B'];
-        expect(Math.abs(back - bytes)).toBeLessThanOrEqual(bytes * 0.006);
-      }),
-    );
-    expect(formatSize(4294967296)).toBe('4 GiB');
-    expect(parseSize(formatSize(4294967296), '--memory')).toBe(4294967296);
+describe('parseTime', () => {
+  it.each([
+    ['17', 17],
+    ['17ns', 17],
+    ['20us', 20_000],
+    ['1.5ms', 1_500_000],
+    ['2 s', 2_000_000_000],
+  ])('%s is %d ns', (text, ns) => {
+    expect(parseTime(text, '--window')).toBe(ns);
+  });
+
+  it.each(['', '-1s', '1m', 's', '1e3'])('refuses %j', (text) => {
+    expect(message(() => parseTime(text, '--window'))).toContain('expected a time such as 1.5s or 20ms');
   });
 });
 

@@ -1,0 +1,83 @@
+/**
+ * The options of `run`, once for the command line and for matrix files: what each is called, what kind of value it takes, what it means and what holds
+ * without it. Values travel as text until `run-request.ts` parses them, so that a flag and a line of a matrix file give the same thing and the same message.
+ */
+import type { Options } from 'yargs';
+import { switchFlag, valueFlag } from './command.js';
+import type { RegistryName } from './registries.js';
+
+/** How a value is written: names of a registry, comma-separated; one of a few words; a size; a number; a file; on or off; there or not; free text. */
+export type RunOption = { readonly about: string; readonly preset?: string } & (
+  | { readonly kind: 'names'; readonly registry: RegistryName }
+  | { readonly kind: 'choice'; readonly choices: readonly string[] }
+  | { readonly kind: 'size' | 'numbers' | 'path' | 'path-or-name' | 'text' | 'switch' }
+  | { readonly kind: 'count'; readonly least: number; readonly most: number }
+);
+
+const onOff = ['on', 'off'] as const;
+
+/** Options by name, in the order of `--help`. */
+export const RUN_OPTIONS = {
+  arch: { kind: 'names', registry: 'archs', preset: 'x86-64', about: 'Architectures' },
+  pmm: { kind: 'names', registry: 'pmms', preset: 'bitmap,free-stack,buddy', about: 'Physical memory managers' },
+  heap: { kind: 'names', registry: 'heaps', preset: 'recorded', about: 'Process heaps: recorded puts blocks where they were, the others place them anew' },
+  policy: { kind: 'names', registry: 'policies', preset: 'plain', about: "The VMM's rules" },
+  touch: {
+    kind: 'choice',
+    choices: ['auto', 'recorded', 'alloc', 'all'],
+    preset: 'auto',
+    about: 'Which pages are touched: those the trace says, each allocated block, or mappings too',
+  },
+  memory: { kind: 'size', preset: '4GiB', about: 'Physical memory' },
+  memmap: { kind: 'path', about: 'Physical memory with holes: a file in the form of the e820 lines of a Linux boot log (instead of --memory)' },
+  'kernel-heap': { kind: 'choice', choices: onOff, preset: 'on', about: "Whether the VMM's own objects are paid for from the same memory" },
+  'on-oom': {
+    kind: 'choice',
+    choices: ['kill', 'fail', 'stop'],
+    preset: 'kill',
+    about: 'Out of frames: kill the process, fail the request, or stop the replay',
+  },
+  tlb: { kind: 'path-or-name', preset: 'default', about: 'TLB and page-walk caches: a name (framewalk list tlbs) or a YAML or JSON file' },
+  cpus: { kind: 'count', least: 1, most: 256, preset: '1', about: 'CPUs, each with a TLB of its own' },
+  pid: { kind: 'numbers', about: 'Replay only these processes' },
+  window: { kind: 'text', about: 'Replay only the events of this time since the start, such as 1.5s..2s (FROM..TO)' },
+  matrix: { kind: 'path', about: 'A YAML or JSON file with any of these options; flags override it' },
+  workers: { kind: 'count', least: 1, most: 256, preset: 'one a core', about: 'Worker threads' },
+  seed: { kind: 'count', least: 0, most: 2 ** 32 - 1, preset: '1', about: 'Seed of everything random' },
+  'trace-memory': { kind: 'size', preset: '128MiB', about: 'Traces up to this size are shared by the workers; larger ones are streamed' },
+  out: { kind: 'path', preset: 'out', about: 'Folder for the results' },
+  json: { kind: 'switch', about: 'Print results.json instead of the table' },
+  format: { kind: 'names', registry: 'formats', about: 'Format of the traces, where their content does not tell' },
+  strict: { kind: 'switch', about: 'The first line of a trace that is not understood is an error' },
+  audit: { kind: 'count', least: 0, most: Number.MAX_SAFE_INTEGER, preset: '0', about: 'Check the whole state every N events (0 = never; slow)' },
+} as const satisfies Readonly<Record<string, RunOption>>;
+
+export type RunKey = keyof typeof RUN_OPTIONS;
+
+/** Metavariable that help shows for a kind of value. */
+const WORDS: Readonly<Record<RunOption['kind'], string>> = {
+  names: 'A,B',
+  choice: 'WORD',
+  size: 'SIZE',
+  numbers: 'N,...',
+  path: 'FILE',
+  'path-or-name': 'NAME|FILE',
+  text: 'FROM..TO',
+  switch: '',
+  count: 'N',
+};
+
+/** The same as yargs wants them; `names` lists a registry's names for the help. */
+export async function runFlags(names: (registry: RegistryName) => Promise<readonly string[]>): Promise<Record<string, Options>> {
+  const flags: Record<string, Options> = {};
+  for (const [key, option] of Object.entries<RunOption>(RUN_OPTIONS)) {
+    if (option.kind === 'switch') {
+      flags[key] = switchFlag(option.about);
+      continue;
+    }
+    const known = option.kind === 'names' ? await names(option.registry) : option.kind === 'choice' ? option.choices : [];
+    const about = known.length === 0 ? `${option.about} (${WORDS[option.kind]})` : `${option.about}: ${known.join(', ')}`;
+    flags[key] = valueFlag(about, { ...(option.preset === undefined ? {} : { defaultDescription: option.preset }), ...(key === 'out' ? { alias: 'o' } : {}) });
+  }
+  return flags;
+}

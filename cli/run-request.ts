@@ -1,0 +1,130 @@
+/**
+ * What a run was asked to do: flags over the matrix file over the presets, parsed and checked. Everything wrong in it is found here, before a trace is opened.
+ */
+import type { LookupConfig } from '../core/lookup/lookup-contract.js';
+import { memoryMapFromSize, parseE820, type MemoryMap } from '../core/pmm/memory-map.js';
+import { UserError } from '../traces/event.js';
+import { readText } from './document.js';
+import type { MatrixFile } from './matrix.js';
+import { knownName, knownNames } from './names.js';
+import { registryNames } from './registries.js';
+import { RUN_OPTIONS, type RunKey, type RunOption } from './run-options.js';
+import { parseCount, parseSize, parseTime } from './size.js';
+import { readLookupConfig } from './tlb-file.js';
+
+/** A run, ready to be done. */
+export interface RunRequest {
+  readonly traces: readonly string[];
+  readonly arch: readonly string[];
+  readonly pmm: readonly string[];
+  readonly heap: readonly string[];
+  readonly policy: string;
+  readonly touch: 'auto' | 'recorded' | 'alloc' | 'all';
+  readonly map: MemoryMap;
+  readonly kernelHeap: boolean;
+  readonly onOom: 'kill' | 'fail' | 'stop';
+  readonly tlb: LookupConfig;
+  readonly cpus: number;
+  readonly pids: readonly number[];
+  /** Nanoseconds since the trace's start, the second not included, or null for all. */
+  readonly window: readonly [number, number] | null;
+  /** Undefined: one a core. */
+  readonly workers: number | undefined;
+  readonly seed: number;
+  readonly traceMemoryBytes: number;
+  readonly out: string;
+  readonly json: boolean;
+  readonly format: string | undefined;
+  readonly strict: boolean;
+  /** Check the whole state every so many events; 0 = never. */
+  readonly audit: number;
+}
+
+/** Where the options come from: a flag's text, or undefined. */
+export type FlagSource = (key: RunKey) => string | undefined;
+
+/** The request of these operands and flags, over those of a matrix file if there is one. UserError names the flag or the file's key. */
+export async function runRequest(traces: readonly string[], flags: FlagSource, matrix?: MatrixFile): Promise<RunRequest> {
+  const given = (key: RunKey): { text: string; label: string } | undefined => {
+    const flag = flags(key);
+    if (flag !== undefined) return { text: flag, label: `--${key}` };
+    const text = matrix?.options.get(key);
+    return text === undefined ? undefined : { text, label: `${matrix?.file ?? ''}: ${key}` };
+  };
+  const option = (key: RunKey): { text: string; label: string } => {
+    const preset: RunOption = RUN_OPTIONS[key];
+    return given(key) ?? { text: preset.preset ?? '', label: `--${key}` };
+  };
+  const names = async (key: RunKey): Promise<string[]> => {
+    const spec: RunOption = RUN_OPTIONS[key];
+    if (spec.kind !== 'names') throw new Error(`--${key} takes no names`);
+    const { text, label } = option(key);
+    return knownNames(text, label, await registryNames(spec.registry));
+  };
+  const choice = <T extends string>(key: RunKey, known: readonly T[]): T => {
+    const { text, label } = option(key);
+    const found = known.find((word) => word === knownName(text, label, known));
+    if (found === undefined) throw new Error(`--${key}: the choices are not the option's`);
+    return found;
+  };
+  const count = (key: RunKey): number => {
+    const spec: RunOption = RUN_OPTIONS[key];
+    if (spec.kind !== 'count') throw new Error(`--${key} takes no number`);
+    const { text, label } = option(key);
+    return parseCount(text, label, spec.least, spec.most);
+  };
+  const single = async (key: RunKey): Promise<string> => {
+    const list = await names(key);
+    if (list.length > 1) throw new UserError(`${option(key).label} ${list.join(',')}: takes one name`);
+    return list[0];
+  };
+  const size = (key: RunKey): number => parseSize(option(key).text, option(key).label);
+
+  const all = traces.length > 0 ? traces : (matrix?.traces ?? []);
+  if (all.length === 0) throw new UserError('no trace given; say framewalk run FILE.fwt, or traces: in a --matrix file');
+  return {
+    traces: all,
+    arch: await names('arch'),
+    pmm: await names('pmm'),
+    heap: await names('heap'),
+    policy: await single('policy'),
+    touch: choice('touch', RUN_OPTIONS.touch.choices),
+    map: memoryMap(),
+    kernelHeap: choice('kernel-heap', RUN_OPTIONS['kernel-heap'].choices) === 'on',
+    onOom: choice('on-oom', RUN_OPTIONS['on-oom'].choices),
+    tlb: await readLookupConfig(option('tlb').text, option('tlb').label),
+    cpus: count('cpus'),
+    pids: given('pid') === undefined ? [] : pidList(option('pid')),
+    window: given('window') === undefined ? null : timeWindow(option('window')),
+    workers: given('workers') === undefined ? undefined : count('workers'),
+    seed: count('seed'),
+    traceMemoryBytes: size('trace-memory'),
+    out: option('out').text,
+    json: option('json').text === 'true',
+    format: given('format') === undefined ? undefined : await single('format'),
+    strict: option('strict').text === 'true',
+    audit: count('audit'),
+  };
+
+  function memoryMap(): MemoryMap {
+    const file = given('memmap');
+    if (file === undefined) return memoryMapFromSize(size('memory'));
+    if (flags('memory') !== undefined && flags('memmap') !== undefined)
+      throw new UserError('--memory and --memmap both say how much memory there is; give one of them');
+    return parseE820(readText(file.text, file.label), file.text);
+  }
+}
+
+function pidList({ text, label }: { text: string; label: string }): number[] {
+  return text.split(',').map((word) => parseCount(word.trim(), label, 0, 2 ** 31 - 1));
+}
+
+/** `FROM..TO` as nanoseconds since the trace's start, TO not included; either may be left out. */
+function timeWindow({ text, label }: { text: string; label: string }): [number, number] {
+  const ends = text.split('..');
+  if (ends.length !== 2) throw new UserError(`${label} ${text}: expected FROM..TO, two times such as 1.5s..2s (ns, us, ms, s; either may be left out)`);
+  const from = ends[0].trim() === '' ? 0 : parseTime(ends[0], label);
+  const to = ends[1].trim() === '' ? Number.MAX_SAFE_INTEGER : parseTime(ends[1], label);
+  if (to <= from) throw new UserError(`${label} ${text}: holds no event; the second time must be later than the first`);
+  return [from, to];
+}
