@@ -1,3 +1,5 @@
+import type { CellReading } from './reading.js';
+
 /** A metric: one descriptor says what it is called, what its unit is, which direction is better and how it is read. */
 export interface Metric {
   readonly name: string;
@@ -11,4 +13,10 @@ export interface Metric {
   readonly headline: boolean;
   /** One sentence for --help, `list metrics` and the report's tooltip; formula and source where it is not obvious. */
   readonly about: string;
+}
+
+/** A metric with how it is read from a cell's counts; null = the trace cannot give it (`absent` says why). */
+export interface CellMetric extends Metric {
+  readonly read: (reading: CellReading) => number | null;
+  readonly absent?: string;
 }

@@ -26,6 +26,7 @@ export interface CellConfig {
   readonly cpus: number;
   readonly seed: number;
   readonly pids: readonly number[];
+  /** Events replayed: from the first number up to, not including, the second; null = all. */
   readonly window: readonly [number, number] | null;
 }
 
@@ -94,6 +95,15 @@ export interface SamplePoint {
   readonly racy: boolean;
 }
 
+/** Over all samples of a quantity: how many the model met exactly, and its largest error (KiB, or faults) over samples that are not racy. */
+export interface SampleSummary {
+  readonly quantity: string;
+  readonly samples: number;
+  readonly racy: number;
+  readonly exact: number;
+  readonly max_error: number;
+}
+
 export interface CellTiming {
   readonly wall_s: number;
   readonly cpu_s: number;
@@ -117,7 +127,9 @@ export interface CellResult {
   readonly tables: { readonly peak: readonly TableLevel[]; readonly end: readonly TableLevel[] };
   readonly distributions: readonly Distribution[];
   readonly kernelHeap: readonly { name: string; objectBytes: number; live: number; slabs: number }[];
+  /** Points of the process with most samples, thinned for the picture. */
   readonly samples: readonly SamplePoint[];
+  readonly sampleSummary: readonly SampleSummary[];
   /** Rejected events by cause. */
   readonly rejections: readonly Loss[];
   /** What the trace's importer could not use. */

@@ -1,0 +1,171 @@
+/**
+ * Live blocks by address, one hash table per address space in a common arena of int32 words, so that fork copies a space's blocks with one
+ * copyWithin. Open addressing, linear probing, backward-shift deletion (Knuth, TAOCP vol. 3, 6.4, Algorithm R). An entry is four words:
+ *
+ *     hi | lo << 1 | 1 (0 = empty) | bytes, low 30 bits | bytes >> 30
+ */
+import { MAX_SPACES } from '../vmm/machine.js';
+
+const ENTRY = 4;
+/** Smallest table: 2^4 entries. */
+const MIN_LOG = 4;
+
+export type BlockTable = ReturnType<typeof makeBlockTable>;
+
+/** Reserves what the machine lends, at most 1 GiB; untouched words cost nothing. */
+function reserve(): Int32Array {
+  for (let words = 2 ** 28; ; words /= 2) {
+    try {
+      return new Int32Array(words);
+    } catch (error) {
+      if (!(error instanceof RangeError) || words <= 2 ** 16) throw error;
+    }
+  }
+}
+
+export function makeBlockTable() {
+  const arena = reserve();
+  /** Word offset of a space's table, 0 = none yet; binary logarithm of its entries; live blocks. */
+  const base = new Int32Array(MAX_SPACES);
+  const log = new Int32Array(MAX_SPACES);
+  const count = new Int32Array(MAX_SPACES);
+  /** Bytes of the space's live blocks. */
+  const bytes = new Float64Array(MAX_SPACES);
+  const cells = new Int32Array(64); // [l] head of the free tables of 2^l entries, [40] next unused word
+  cells[40] = 64;
+
+  function take(l: number): number {
+    const head = cells[l]!;
+    if (head !== 0) {
+      cells[l] = arena[head]!;
+      arena[head] = 0;
+      return head;
+    }
+    const at = cells[40]!;
+    const words = ENTRY << l;
+    if (at + words > arena.length) throw new Error(`more live heap blocks than ${arena.length * 4} bytes of tables hold; this is a limit of the simulator`);
+    cells[40] = at + words;
+    return at;
+  }
+  /** Gives a table back, emptied. */
+  function give(at: number, l: number): void {
+    arena.fill(0, at, at + (ENTRY << l));
+    arena[at] = cells[l]!;
+    cells[l] = at;
+  }
+
+  function home(hi: number, key: number, l: number): number {
+    const h = Math.imul(Math.imul(hi, 0x9e3779b1) ^ (key >>> 4), 0x85ebca6b);
+    return (h ^ (h >>> 13)) >>> (32 - l);
+  }
+
+  /** Word offset of the block's entry, or -1. */
+  function find(s: number, hi: number, lo: number): number {
+    const b = base[s]!;
+    if (b === 0) return -1;
+    const l = log[s]!;
+    const mask = (1 << l) - 1;
+    const key = (lo << 1) | 1;
+    for (let i = home(hi, key, l); ; i = (i + 1) & mask) {
+      const e = (b + (i << 2)) | 0;
+      const k = arena[(e + 1) | 0]!;
+      if (k === key && arena[e] === hi) return e;
+      if (k === 0) return -1;
+    }
+  }
+
+  function grow(s: number): void {
+    const b = base[s]!;
+    const l = log[s]!;
+    if (b === 0) {
+      log[s] = MIN_LOG;
+      base[s] = take(MIN_LOG);
+      return;
+    }
+    const n = take(l + 1);
+    const mask = (2 << l) - 1;
+    for (let e = b, z = b + (ENTRY << l); e < z; e += ENTRY) {
+      const key = arena[e + 1]!;
+      if (key === 0) continue;
+      let i = home(arena[e]!, key, l + 1);
+      while (arena[n + (i << 2) + 1] !== 0) i = (i + 1) & mask;
+      arena.copyWithin(n + (i << 2), e, e + ENTRY);
+    }
+    give(b, l);
+    base[s] = n;
+    log[s] = l + 1;
+  }
+
+  /** Adds a block that is not in the table. */
+  function add(s: number, hi: number, lo: number, size: number): void {
+    if (base[s] === 0 || (count[s]! + 1) << 2 > 3 << log[s]!) grow(s);
+    const b = base[s]!;
+    const l = log[s]!;
+    const mask = (1 << l) - 1;
+    const key = (lo << 1) | 1;
+    let i = home(hi, key, l);
+    while (arena[(b + (i << 2) + 1) | 0] !== 0) i = (i + 1) & mask;
+    const e = (b + (i << 2)) | 0;
+    arena[e] = hi;
+    arena[(e + 1) | 0] = key;
+    const high = Math.floor(size / 1073741824);
+    arena[(e + 2) | 0] = size - high * 1073741824;
+    arena[(e + 3) | 0] = high;
+    count[s] = (count[s]! + 1) | 0;
+    bytes[s]! += size;
+  }
+
+  function sizeAt(e: number): number {
+    return arena[(e + 3) | 0]! * 1073741824 + arena[(e + 2) | 0]!;
+  }
+
+  /** Removes the entry at word offset `e` of the space. */
+  function removeAt(s: number, e: number): void {
+    const b = base[s]!;
+    const l = log[s]!;
+    const mask = (1 << l) - 1;
+    bytes[s]! -= sizeAt(e);
+    count[s] = (count[s]! - 1) | 0;
+    let hole = (e - b) >> 2;
+    for (let j = (hole + 1) & mask; ; j = (j + 1) & mask) {
+      const f = (b + (j << 2)) | 0;
+      const key = arena[(f + 1) | 0]!;
+      if (key === 0) break;
+      const h = home(arena[f]!, key, l);
+      if (((j - h) & mask) >= ((j - hole) & mask)) {
+        const t = (b + (hole << 2)) | 0;
+        arena[t] = arena[f]!;
+        arena[(t + 1) | 0] = key;
+        arena[(t + 2) | 0] = arena[(f + 2) | 0]!;
+        arena[(t + 3) | 0] = arena[(f + 3) | 0]!;
+        hole = j;
+      }
+    }
+    const t = (b + (hole << 2)) | 0;
+    arena[t] = 0;
+    arena[(t + 1) | 0] = 0;
+  }
+
+  /** Space `to` (without blocks) gets the blocks of `from`. */
+  function copy(from: number, to: number): void {
+    const b = base[from]!;
+    if (b === 0 || count[from] === 0) return;
+    const l = log[from]!;
+    const n = take(l);
+    arena.copyWithin(n, b, b + (ENTRY << l));
+    base[to] = n;
+    log[to] = l;
+    count[to] = count[from]!;
+    bytes[to] = bytes[from]!;
+  }
+
+  function clear(s: number): void {
+    if (base[s] !== 0) give(base[s]!, log[s]!);
+    base[s] = 0;
+    log[s] = 0;
+    count[s] = 0;
+    bytes[s] = 0;
+  }
+
+  return { find, add, sizeAt, removeAt, copy, clear, count, bytes };
+}

@@ -1,0 +1,6 @@
+/** Process-heap layouts by name. */
+import { makeRegistry } from '../../arch/registry-core.js';
+import type { ProcessHeapLayout } from './process-heap.js';
+import { recorded } from './recorded.js';
+
+export const heaps = makeRegistry<ProcessHeapLayout>('heap', [recorded], (layout) => layout.name);

@@ -1,0 +1,40 @@
+/** What a cell's replay counted, as plain numbers: the source of every metric. */
+export interface CellReading {
+  readonly events: number;
+  readonly rejectedEvents: number;
+  /** Frames in use: before the first event, at most, after the last event with caches dropped. */
+  readonly framesStart: number;
+  readonly framesPeak: number;
+  readonly framesEnd: number;
+  readonly userFramesPeak: number;
+  readonly tableFramesPeak: number;
+  readonly kernelFramesPeak: number;
+  readonly minorFaults: number;
+  readonly majorFaults: number;
+  readonly cowBreaks: number;
+  readonly copiedFrames: number;
+  readonly reuses: number;
+  readonly zeroMaps: number;
+  readonly demandZero: number;
+  readonly forks: number;
+  readonly processesPeak: number;
+  readonly vmasPeak: number;
+  readonly implicitMappings: number;
+  readonly implicitProcesses: number;
+  /** By LookupCounter; cycles by the cost table. */
+  readonly lookup: ArrayLike<number>;
+  readonly lookupCycles: number;
+  /** The trace holds every access, so that hit and miss counts mean something. */
+  readonly everyAccess: boolean;
+  readonly pmmAllocs: number;
+  readonly pmmFrees: number;
+  readonly pmmSteps: number;
+  readonly allocFailures: number;
+  /** At the sample point with most frames in use. */
+  readonly peakUnusableIndex9: number;
+  readonly peakFreeHugeScore: number;
+  readonly contiguityRanges: readonly [number, number, number];
+  /** Process heaps; null without heap events. */
+  readonly heap: { readonly liveBytesPeak: number; readonly heldBytesPeak: number; readonly steps: number; readonly operations: number } | null;
+  readonly kernelHeapHeldBytesPeak: number;
+}

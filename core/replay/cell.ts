@@ -1,0 +1,324 @@
+/**
+ * One cell: a trace replayed on one configuration, from nothing to its result. Synchronous, alone in its isolate (core/replay/replayer.ts says why).
+ */
+import { readFileSync } from 'node:fs';
+import { architectures } from '../../arch/registry.js';
+import { UserError } from '../../traces/event.js';
+import type { Captured, Trace } from '../../traces/event.js';
+import { HeapCount, HeapLive } from '../heap/process-heap.js';
+import { heaps } from '../heap/registry.js';
+import type { LookupConfig } from '../lookup/lookup-contract.js';
+import { LookupCounter } from '../lookup/lookup-contract.js';
+import type { CellReading } from '../metrics/reading.js';
+import { metrics } from '../metrics/registry.js';
+import type { MemoryMap } from '../pmm/memory-map.js';
+import { pmms } from '../pmm/registry.js';
+import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
+import { VmmCounter } from '../vmm/machine.js';
+import { policies } from '../vmm/policies.js';
+import { makeVmm } from '../vmm/vmm.js';
+import type { Vmm } from '../vmm/vmm.js';
+import { makeObserver } from './observe.js';
+import type { Observer } from './observe.js';
+import { OutOfFrames } from './out-of-frames.js';
+import { makeReplayer } from './replayer.js';
+import type { CellConfig, CellResult, Distribution } from './result.js';
+import { makeSampleLog } from './sample-log.js';
+
+export type TouchMode = 'auto' | 'recorded' | 'alloc' | 'all';
+
+/** A cell to be replayed: names resolved against the registries here, in the isolate that replays it. */
+export interface CellSpec {
+  readonly arch: string;
+  readonly pmm: string;
+  readonly heap: string;
+  readonly policy: string;
+  readonly touch: TouchMode;
+  readonly tlb: LookupConfig;
+  readonly map: MemoryMap;
+  readonly kernelHeap: boolean;
+  readonly onOom: 'kill' | 'fail' | 'stop';
+  readonly cpus: number;
+  readonly seed: number;
+  readonly pids: readonly number[];
+  readonly window: readonly [number, number] | null;
+  /** Check the whole state every so many events; 0 = never. */
+  readonly audit: number;
+  /** Sample points of the timeline (default 240). */
+  readonly samplePoints?: number;
+}
+
+/** Sample points of a timeline, besides the first and the last. */
+export const SAMPLE_POINTS = 240;
+
+/** What `--touch auto` means for a trace. */
+export function resolveTouch(touch: TouchMode, captured: Captured): 'recorded' | 'alloc' | 'all' {
+  if (touch !== 'auto') return touch;
+  return captured.touches === 'none' ? 'alloc' : 'recorded';
+}
+
+function confidence(captured: Captured, touch: string): CellResult['confidence'] {
+  if (!captured.mappings && touch !== 'recorded')
+    return { level: 'bound', reason: 'the trace holds neither mappings nor accesses: each block is taken to be written whole' };
+  if (!captured.mappings) return { level: 'bound', reason: 'the trace holds no mappings: every page accessed is taken to be anonymous memory' };
+  if (touch !== 'recorded') return { level: 'estimate', reason: `the trace holds no accesses or they were left out: --touch ${touch}` };
+  return {
+    level: 'exact',
+    reason: captured.touches === 'all' ? 'every mapping and every access is replayed' : 'every mapping and every page fault is replayed',
+  };
+}
+
+/** Nanoseconds this thread has run, from the scheduler (Linux), or null elsewhere. */
+function threadCpu(): number | null {
+  try {
+    return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]);
+  } catch {
+    return null; // no procfs: the caller falls back on the wall clock
+  }
+}
+
+export interface CellHooks {
+  /** Called between segments with the events replayed so far. */
+  readonly onProgress?: (events: number) => void;
+}
+
+/** Replays a trace on a configuration. Throws UserError for what the user can mend, Error for a broken invariant (with the event's number). */
+export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): CellResult {
+  const began = performance.now();
+  const cpuBegan = threadCpu();
+  const captured = trace.header.captured;
+  const touch = resolveTouch(spec.touch, captured);
+  if (captured.heap && !captured.freePointers && spec.heap === 'recorded')
+    throw new UserError(
+      `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
+    );
+  policies.get(spec.policy);
+  const { vmm, observer } = build(spec, captured);
+  const { machine, processes } = vmm;
+  const framesStart = machine.frames.cells[FrameCell.used]!;
+  machine.frames.cells[FrameCell.usedPeak] = framesStart;
+  const log = makeSampleLog(vmm, () => machine.rejections.event[0]!);
+  const startup = (performance.now() - began) / 1000;
+
+  const step = Math.max(1, Math.ceil(trace.rows / (spec.samplePoints ?? SAMPLE_POINTS)));
+  let nextSample = step;
+  let nextAudit = spec.audit > 0 ? spec.audit : Infinity;
+  let base = 0;
+  let replayed = 0;
+  let time = 0;
+  let oom: string | null = null;
+  let replayer: ReturnType<typeof makeReplayer> | undefined;
+  let stopped = false;
+  observer.sample(0, 0);
+  const blocks = trace.blocks()[Symbol.iterator]();
+  let block = blocks.next();
+  const first = block.done === true ? undefined : block.value;
+  if (first !== undefined) {
+    replayer = makeReplayer(vmm, first, {
+      cpus: spec.cpus,
+      touches: touch === 'recorded',
+      touchBlocks: touch !== 'recorded',
+      touchMappings: touch === 'all',
+      onOom: spec.onOom,
+      pids: spec.pids,
+      window: spec.window,
+      onSample: log.note,
+    });
+  }
+  while (block.done !== true && replayer !== undefined && !stopped) {
+    if (block.value !== first) throw new Error('a trace must hand out one block again and again');
+    const n = block.value.length;
+    let row = 0;
+    while (row < n) {
+      const due = Math.min(n, nextSample - base, nextAudit - base);
+      try {
+        replayed += replayer.run(row, due, base);
+      } catch (error) {
+        if (!(error instanceof OutOfFrames)) throw atEvent(error, machine.rejections.event[0]!);
+        stopped = true;
+      }
+      row = due;
+      time = block.value.time[row - 1]!;
+      if (oom === null && machine.frames.totals[2]! + machine.frames.cells[FrameCell.failures]! > 0) oom = whoHeldWhat(vmm, observer);
+      if (stopped) break;
+      if (base + row >= nextSample) {
+        observer.sample(base + row, time);
+        nextSample += step;
+        hooks.onProgress?.(base + row);
+      }
+      if (base + row >= nextAudit) {
+        auditAt(vmm, machine.rejections.event[0]!);
+        nextAudit += spec.audit;
+      }
+    }
+    base += n;
+    block = blocks.next();
+  }
+  const lastEvent = stopped ? machine.rejections.event[0]! : base;
+  observer.sample(lastEvent, time);
+  hooks.onProgress?.(base);
+  const endPicture = observer.picture(lastEvent);
+  const endTables = observer.tableLevels();
+  const kernelHeap = machine.kernelHeap.caches();
+  const processRows = processes.listPeaks();
+  vmm.settle();
+  if (spec.audit > 0) auditAt(vmm, lastEvent);
+  const wall = (performance.now() - began) / 1000;
+  const cpuEnded = threadCpu();
+
+  const reading = read(vmm, observer, { events: replayed, framesStart, everyAccess: captured.touches === 'all' && touch === 'recorded', heap: hasHeap(trace) });
+  const values: Record<string, number | null> = {};
+  const absent: Record<string, string> = {};
+  for (const metric of metrics.all()) {
+    const value = metric.read(reading);
+    values[metric.name] = value;
+    if (value === null) absent[metric.name] = metric.absent ?? 'the trace cannot give it';
+  }
+  const config: CellConfig = {
+    trace: trace.name,
+    traceHash: trace.hash,
+    arch: spec.arch,
+    pmm: spec.pmm,
+    heap: spec.heap,
+    policy: spec.policy,
+    tlb: spec.tlb.name,
+    touch,
+    memoryBytes: spec.map.usableFrames * 4096,
+    memmap: spec.map.usable.map(({ first: f, count }) => ({ first: f, count })),
+    kernelHeap: spec.kernelHeap,
+    onOom: spec.onOom,
+    cpus: spec.cpus,
+    seed: spec.seed,
+    pids: spec.pids,
+    window: spec.window,
+  };
+  return {
+    config,
+    confidence: confidence(captured, touch),
+    metrics: values,
+    absent,
+    timeline: observer.timeline(),
+    processes: processRows,
+    fragmentation: observer.fragmentation,
+    pictures: { peak: observer.peak.picture, end: endPicture },
+    tables: { peak: observer.peak.tables, end: endTables },
+    distributions: distributions(vmm),
+    kernelHeap,
+    samples: log.kept(),
+    sampleSummary: log.summary(),
+    rejections: machine.rejections.list(),
+    losses: trace.losses,
+    oom,
+    timing: {
+      wall_s: wall,
+      cpu_s: cpuBegan === null || cpuEnded === null ? wall : (cpuEnded - cpuBegan) / 1e9,
+      max_rss_bytes: process.resourceUsage().maxRSS * 1024,
+      events_per_s: replayed / Math.max(1e-9, wall - startup),
+      startup_s: startup,
+    },
+  };
+}
+
+/** The simulated machine of a cell, watched. */
+function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observer } {
+  const pmm = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
+  const vmm = makeVmm({
+    arch: architectures.get(spec.arch),
+    pmm,
+    map: spec.map,
+    lookup: spec.tlb,
+    cpus: spec.cpus,
+    kernelHeap: spec.kernelHeap,
+    heapLayout: heaps.get(spec.heap),
+    implicitMappings: !captured.mappings,
+  });
+  return { vmm, observer: makeObserver(vmm) };
+}
+
+function hasHeap(trace: Trace): boolean {
+  return trace.header.captured.heap;
+}
+
+function atEvent(error: unknown, event: number): unknown {
+  if (error instanceof UserError || !(error instanceof Error)) return error;
+  return new Error(`at event ${event}: ${error.message}`, { cause: error });
+}
+
+function auditAt(vmm: Vmm, event: number): void {
+  try {
+    vmm.audit();
+  } catch (error) {
+    throw atEvent(error, event);
+  }
+}
+
+/** The line of the first failed allocation: who held what, free blocks per order. */
+function whoHeldWhat(vmm: Vmm, observer: Observer): string {
+  const { cells, pmm } = vmm.machine.frames;
+  const held = (use: Use): number => cells[FrameCell.byUse + use]!;
+  const blocks = observer.freeBlocks().map((n, order) => `${order}:${n}`);
+  return (
+    `out of frames near event ${vmm.machine.rejections.event[0]}: anonymous ${held(Use.anonymous)}, file ${held(Use.file)}, shared ${held(Use.shared)}, ` +
+    `page tables ${held(Use.table)}, kernel ${held(Use.kernel)}, free ${pmm.freeFrames()} of ${pmm.totalFrames} frames; free blocks by order ${blocks.join(' ')}`
+  );
+}
+
+function distributions(vmm: Vmm): Distribution[] {
+  const { frames, lookup } = vmm.machine;
+  const steps = (name: string, bins: Float64Array): Distribution => {
+    const out: [number, number][] = [];
+    for (let b = 0; b < STEP_BINS; b++) if (bins[b]! > 0) out.push([b < 1024 ? b : 2 ** (10 + b - 1024), bins[b]!]);
+    return { name, unit: 'steps', bins: out };
+  };
+  const walks: [number, number][] = [];
+  for (let n = 0; n < lookup.walkLengths.length; n++) if (lookup.walkLengths[n]! > 0) walks.push([n, lookup.walkLengths[n]!]);
+  return [steps('pmm_allocate_steps', frames.allocSteps), steps('pmm_free_steps', frames.freeSteps), { name: 'walk_refs_per_walk', unit: 'refs', bins: walks }];
+}
+
+function read(vmm: Vmm, observer: Observer, facts: { events: number; framesStart: number; everyAccess: boolean; heap: boolean }): CellReading {
+  const { machine, processes, heap } = vmm;
+  const { frames, lookup, counters } = machine;
+  lookup.spill();
+  frames.spill();
+  return {
+    events: facts.events,
+    rejectedEvents: machine.rejections.total(),
+    framesStart: facts.framesStart,
+    framesPeak: frames.cells[FrameCell.usedPeak]!,
+    framesEnd: frames.cells[FrameCell.used]!,
+    userFramesPeak: frames.cells[FrameCell.userPeak]!,
+    tableFramesPeak: frames.cells[FrameCell.tablePeak]!,
+    kernelFramesPeak: frames.cells[FrameCell.kernelPeak]!,
+    minorFaults: counters[VmmCounter.minorFaults]!,
+    majorFaults: counters[VmmCounter.majorFaults]!,
+    cowBreaks: counters[VmmCounter.cowBreaks]!,
+    copiedFrames: counters[VmmCounter.copiedFrames]!,
+    reuses: counters[VmmCounter.reuses]!,
+    zeroMaps: counters[VmmCounter.zeroMaps]!,
+    demandZero: counters[VmmCounter.demandZero]!,
+    forks: counters[VmmCounter.forks]!,
+    processesPeak: processes.cells[4]!,
+    vmasPeak: observer.vmasPeak(),
+    implicitMappings: counters[VmmCounter.implicitMappings]! + heap.counts[HeapCount.implicitMappings]!,
+    implicitProcesses: counters[VmmCounter.implicitProcesses]!,
+    lookup: lookup.counters.slice(0, LookupCounter.length),
+    lookupCycles: lookup.cycles(),
+    everyAccess: facts.everyAccess,
+    pmmAllocs: frames.totals[0]!,
+    pmmFrees: frames.totals[1]!,
+    pmmSteps: frames.pmm.steps(),
+    allocFailures: frames.totals[2]!,
+    peakUnusableIndex9: observer.peak.unusable,
+    peakFreeHugeScore: observer.peak.freeHuge,
+    contiguityRanges: observer.peak.ranges,
+    heap: facts.heap
+      ? {
+          liveBytesPeak: heap.liveBytes[HeapLive.bytesPeak]!,
+          heldBytesPeak: machine.heapPages[1]! * 4096,
+          steps: heap.counts[HeapCount.steps]!,
+          operations: heap.counts[HeapCount.allocations]! + heap.counts[HeapCount.frees]!,
+        }
+      : null,
+    kernelHeapHeldBytesPeak: frames.cells[FrameCell.kernelPeak]! * 4096,
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * The matrix trace x architecture x PMM x heap, spread over worker threads. Every cell gets a worker of its own, so that its core is the only one in its
+ * isolate; results come back in the matrix' order whatever finishes first, and do not depend on the number of workers.
+ */
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { OP_NAMES } from '../../traces/event.js';
+import { UserError } from '../../traces/event.js';
+import type { Trace } from '../../traces/event.js';
+import { shareTrace } from '../../traces/index.js';
+import type { LookupConfig } from '../lookup/lookup-contract.js';
+import type { MemoryMap } from '../pmm/memory-map.js';
+import type { CellSpec, TouchMode } from './cell.js';
+import { RESULT_SCHEMA } from './result.js';
+import type { CellResult, RunResult } from './result.js';
+import type { CellOutcome, CellTask } from './worker.js';
+
+export interface MatrixOptions {
+  readonly traces: readonly Trace[];
+  readonly arch: readonly string[];
+  readonly pmm: readonly string[];
+  readonly heap: readonly string[];
+  readonly policy: string;
+  readonly touch: TouchMode;
+  readonly map: MemoryMap;
+  readonly kernelHeap: boolean;
+  readonly onOom: 'kill' | 'fail' | 'stop';
+  readonly tlb: LookupConfig;
+  readonly cpus: number;
+  readonly pids: readonly number[];
+  readonly window: readonly [number, number] | null;
+  readonly seed: number;
+  readonly audit: number;
+  /** Worker threads; default: as many as the machine runs at once. */
+  readonly workers?: number | undefined;
+  /** Bytes of a trace that workers may share in memory; larger ones each streams from its file. */
+  readonly traceMemoryBytes: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Events replayed so far over all cells, and in all; called a few times a second. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** For the record: the command line and framewalk's version. */
+  readonly command: string;
+  readonly version: string;
+}
+
+const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
+const PROGRESS_MS = 200;
+
+/** Cells of a matrix, in its fixed order: by trace, then architecture, PMM, heap. */
+function cells(options: MatrixOptions): { trace: number; spec: CellSpec }[] {
+  const out: { trace: number; spec: CellSpec }[] = [];
+  options.traces.forEach((_, trace) => {
+    for (const arch of options.arch)
+      for (const pmm of options.pmm)
+        for (const heap of options.heap) {
+          const { policy, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } = options;
+          out.push({ trace, spec: { arch, pmm, heap, policy, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } });
+        }
+  });
+  return out;
+}
+
+/** Replays every cell. UserError for what the user can mend; an AbortError when the signal fires; Error for a worker that died. */
+export async function runMatrix(options: MatrixOptions): Promise<RunResult> {
+  const todo = cells(options);
+  const shared = options.traces.map((trace) => shareTrace(trace, options.traceMemoryBytes));
+  const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4));
+  const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows, 0);
+  const report = (): void => {
+    let done = 0;
+    for (const thousands of progress) done += thousands * 1000;
+    options.onProgress?.(Math.min(done, total), total);
+  };
+  const timer = options.onProgress === undefined ? undefined : setInterval(report, PROGRESS_MS);
+  const results = new Array<CellResult>(todo.length);
+  const stop = new AbortController();
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < todo.length && !signal.aborted) {
+      const index = next++;
+      const { trace, spec } = todo[index]!;
+      results[index] = await runInWorker({ trace: shared[trace]!, spec, progress, index }, describe(options.traces[trace]!, spec), signal);
+    }
+  };
+  try {
+    const lanes = Math.max(1, Math.min(options.workers ?? availableParallelism(), todo.length));
+    const ends = await Promise.allSettled(
+      Array.from({ length: lanes }, () =>
+        lane().catch((error: unknown) => {
+          stop.abort(); // the other lanes end as well; the first error is the one that counts
+          throw error;
+        }),
+      ),
+    );
+    options.signal?.throwIfAborted();
+    const failed = ends.flatMap((end): unknown[] => (end.status === 'rejected' ? [end.reason] : []));
+    const cause = failed.find((error) => !(error instanceof Error && error.name === 'AbortError'));
+    if (cause !== undefined) throw cause;
+    report();
+  } finally {
+    clearInterval(timer);
+  }
+  return {
+    schema: RESULT_SCHEMA,
+    version: options.version,
+    command: options.command,
+    cells: results,
+    traces: options.traces.map((trace) => ({
+      name: trace.name,
+      hash: trace.hash,
+      rows: trace.rows,
+      source: trace.header.source,
+      counts: Object.fromEntries(OP_NAMES.flatMap((name, op) => (trace.counts[op]! > 0 ? [[name, trace.counts[op]!]] : []))),
+      provenance: trace.header.provenance,
+    })),
+  };
+}
+
+function describe(trace: Trace, spec: CellSpec): string {
+  return `${trace.name} on ${spec.arch}, ${spec.pmm}, ${spec.heap}`;
+}
+
+async function runInWorker(task: CellTask, what: string, signal: AbortSignal): Promise<CellResult> {
+  const pool = new Piscina<CellTask, CellOutcome>({ filename: WORKER, minThreads: 1, maxThreads: 1 });
+  try {
+    const outcome = await pool.run(task, { signal });
+    if ('userError' in outcome) throw new UserError(outcome.userError);
+    return outcome.result;
+  } catch (error) {
+    if (error instanceof UserError || signal.aborted) throw error;
+    throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  } finally {
+    await pool.destroy();
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * Watching a replay: sample points, the picture of memory, fragmentation, contiguity. Runs between segments of the loop, never inside it.
+ */
+import { Attr } from '../../arch/arch.js';
+import { freeHugeScore, rangesToCover, unusableFreeIndex } from '../metrics/fragmentation.js';
+import { LookupCounter } from '../lookup/lookup-contract.js';
+import { MAX_ORDER } from '../pmm/allocator.js';
+import { FrameCell, PIECE_FRAMES, Use } from '../vmm/frames.js';
+import { VmmCounter } from '../vmm/machine.js';
+import type { Vmm } from '../vmm/vmm.js';
+import { FRAME_USES } from './result.js';
+import type { FragmentationPoint, MemoryPicture, TableLevel, Timeline } from './result.js';
+
+/** Pieces of a picture at most; larger memories get larger pieces. */
+const MAX_PIECES = 2048;
+/** The peak's contiguity is measured again when frames in use grew by a twentieth: a bounded number of walks over all tables. */
+const GROWTH = 1.05;
+
+export type Observer = ReturnType<typeof makeObserver>;
+
+export function makeObserver(vmm: Vmm) {
+  const { machine, processes, heap } = vmm;
+  const { frames, tables, lookup, counters, vmas, tree, users } = machine;
+  const { cells, pieces, pmm, map } = frames;
+  const levels = tables.geometry.levels;
+  const holes = holeFrames();
+
+  const columns = [
+    ...[
+      'event',
+      'time_ns',
+      'processes_count',
+      'vmas_count',
+      'anonymous_frames',
+      'file_frames',
+      'shared_frames',
+      'table_frames',
+      'kernel_frames',
+      'free_frames',
+      'free_huge_frames',
+    ],
+    ...Array.from({ length: levels }, (_, l) => `table_frames_level_${l + 1}`),
+    ...Array.from({ length: levels }, (_, l) => `table_entries_level_${l + 1}`),
+    ...['heap_live_bytes', 'minor_faults_count', 'cow_breaks_count', 'lookups_count', 'tlb_misses_count', 'walks_count', 'walk_refs'],
+    ...['pmm_allocs_count', 'pmm_frees_count', 'pmm_steps_count', 'unusable_free_index_order_9'],
+  ];
+  const rows: number[][] = [];
+  const fragmentation: FragmentationPoint[] = [];
+  const peak = {
+    used: -1,
+    picture: emptyPicture(),
+    tables: [] as TableLevel[],
+    unusable: 0,
+    freeHuge: 1,
+    contiguityAt: 0,
+    ranges: [0, 0, 0] as [number, number, number],
+  };
+  let vmasPeak = 0;
+
+  /** Frames of each 2 MiB piece that are holes in the memory map. */
+  function holeFrames(): Uint16Array {
+    const n = Math.ceil(map.frames / PIECE_FRAMES);
+    const out = new Uint16Array(n).fill(PIECE_FRAMES);
+    for (const { first, count } of map.usable) {
+      for (let p = Math.floor(first / PIECE_FRAMES); p * PIECE_FRAMES < first + count; p++) {
+        out[p]! -= Math.min(first + count, (p + 1) * PIECE_FRAMES) - Math.max(first, p * PIECE_FRAMES);
+      }
+    }
+    return out;
+  }
+
+  function emptyPicture(): MemoryPicture {
+    return { event: 0, framesPerPiece: PIECE_FRAMES, pieces: [] };
+  }
+
+  /** Free frames in 2 MiB pieces that are wholly free. */
+  function wholeFree(): number {
+    let n = 0;
+    for (let p = 0; p < holes.length; p++) {
+      if (holes[p] !== 0) continue;
+      let used = 0;
+      for (let u = 1; u < 7; u++) used += pieces[p * 8 + u]!;
+      if (used === 0) n += PIECE_FRAMES;
+    }
+    return n;
+  }
+
+  function picture(event: number): MemoryPicture {
+    const group = Math.max(1, Math.ceil(holes.length / MAX_PIECES));
+    const uses = FRAME_USES.length;
+    const out: number[] = [];
+    for (let p = 0; p < holes.length; p += group) {
+      const sums = new Array<number>(uses).fill(0);
+      for (let q = p; q < Math.min(holes.length, p + group); q++) {
+        let used = 0;
+        for (let u = 1; u < 6; u++) {
+          sums[u]! += pieces[q * 8 + u]!;
+          used += pieces[q * 8 + u]!;
+        }
+        sums[Use.reserved]! += holes[q]!;
+        sums[0]! += PIECE_FRAMES - holes[q]! - used;
+      }
+      out.push(...sums);
+    }
+    return { event, framesPerPiece: PIECE_FRAMES * group, pieces: out };
+  }
+
+  function tableLevels(): TableLevel[] {
+    return tables.occupancy().map(({ level, tables: n, entries }) => ({ level, name: tables.geometry.tableNames[level]!, tables: n, entries }));
+  }
+
+  function freeBlocks(): number[] {
+    return Array.from({ length: MAX_ORDER + 1 }, (_, order) => pmm.freeBlocks(order));
+  }
+
+  /** Lengths of contiguous virtual-to-physical ranges over all live spaces (the zero page left out). */
+  function rangeLengths(): number[] {
+    const { pt, tableOf, geometry } = tables;
+    const lengths: number[] = [];
+    for (let s = 1; s <= processes.cells[2]!; s++) {
+      if (users[s] === 0) continue;
+      let page = -2;
+      let frame = -2;
+      let length = 0;
+      const visit = (table: number, level: number, base: number): void => {
+        const entries = level === geometry.levels ? 256 : 512;
+        const span = 2 ** ((level - 1) * geometry.indexBits);
+        for (let i = 0; i < entries; i++) {
+          const e = pt[table + i * 2]!;
+          if ((e & Attr.present) === 0) continue;
+          const f = pt[table + i * 2 + 1]!;
+          const at = base + i * span;
+          if (level > 1) {
+            visit(tableOf[f]!, level - 1, at);
+            continue;
+          }
+          if (f === machine.zeroFrame) continue;
+          if (at === page + 1 && f === frame + 1) length++;
+          else {
+            if (length > 0) lengths.push(length);
+            length = 1;
+          }
+          page = at;
+          frame = f;
+        }
+      };
+      visit(tables.root[s]!, geometry.levels, 0);
+      if (length > 0) lengths.push(length);
+    }
+    return lengths;
+  }
+
+  /** Takes a sample point after `event` events. */
+  function sample(event: number, time: number): void {
+    lookup.spill();
+    frames.spill();
+    const used = cells[FrameCell.used]!;
+    const blocks = freeBlocks();
+    const unusable = unusableFreeIndex(blocks, 9);
+    let vmaCount = 0;
+    for (let s = 1; s <= processes.cells[2]!; s++) if (users[s]! > 0) vmaCount += vmas.count(tree[s]!);
+    vmasPeak = Math.max(vmasPeak, vmaCount);
+    const occupancy = tables.occupancy();
+    rows.push([
+      event,
+      time,
+      processes.cells[3]!,
+      vmaCount,
+      cells[FrameCell.byUse + Use.anonymous]!,
+      cells[FrameCell.byUse + Use.file]!,
+      cells[FrameCell.byUse + Use.shared]!,
+      cells[FrameCell.byUse + Use.table]!,
+      cells[FrameCell.byUse + Use.kernel]!,
+      pmm.freeFrames(),
+      wholeFree(),
+      ...occupancy.map((level) => level.tables),
+      ...occupancy.map((level) => level.entries),
+      heap.liveBytes[0]!,
+      counters[VmmCounter.minorFaults]!,
+      counters[VmmCounter.cowBreaks]!,
+      lookup.counters[LookupCounter.lookups]!,
+      lookup.counters[LookupCounter.misses]!,
+      lookup.counters[LookupCounter.walks]!,
+      lookup.counters[LookupCounter.walkRefs]!,
+      frames.totals[0]!,
+      frames.totals[1]!,
+      pmm.steps(),
+      unusable / 1000,
+    ]);
+    fragmentation.push({ event, freeBlocks: blocks, unusableIndex: blocks.map((_, order) => unusableFreeIndex(blocks, order)) });
+    if (used <= peak.used) return;
+    peak.used = used;
+    peak.picture = picture(event);
+    peak.tables = tableLevels();
+    peak.unusable = unusable;
+    peak.freeHuge = Math.round(freeHugeScore(blocks) * 1e9) / 1e9;
+    if (used > peak.contiguityAt * GROWTH) {
+      peak.contiguityAt = used;
+      const lengths = rangeLengths();
+      peak.ranges = [rangesToCover(lengths, 80), rangesToCover(lengths, 90), rangesToCover(lengths, 99)];
+    }
+  }
+
+  const timeline = (): Timeline => ({ columns, rows });
+  return { sample, picture, tableLevels, freeBlocks, timeline, fragmentation, peak, vmasPeak: () => vmasPeak };
+}

@@ -1,0 +1,380 @@
+/**
+ * The replay loop: events of a trace against the VMM.
+ *
+ * The loop runs over columns of a block, in segments that end where something is due (a sample point, an audit), so that nothing is checked per
+ * event. A touch is handled in the loop itself, everything else in `slow`. One replayer per isolate: its closures over typed arrays are constants of
+ * the compiled code (a second one in the same isolate runs at half the speed).
+ */
+import { addrHi, addrLo } from '../../arch/address.js';
+import { Flag, Op } from '../../traces/event.js';
+import type { EventBlock } from '../../traces/event.js';
+import { Access } from '../lookup/lookup-contract.js';
+import { FrameCell } from '../vmm/frames.js';
+import { ObjectKind } from '../vmm/objects.js';
+import { Reject } from '../vmm/rejections.js';
+import type { Vmm } from '../vmm/vmm.js';
+import { makePageBlocks } from './page-blocks.js';
+import { OutOfFrames } from './out-of-frames.js';
+
+export interface ReplayOptions {
+  readonly cpus: number;
+  /** Replay recorded accesses. */
+  readonly touches: boolean;
+  /** Write every page of a block when it is allocated. */
+  readonly touchBlocks: boolean;
+  /** Touch every page of a mapping when it is made. */
+  readonly touchMappings: boolean;
+  readonly onOom: 'kill' | 'fail' | 'stop';
+  /** Replay only events of these pids (empty = all). */
+  readonly pids: readonly number[];
+  /** Replay only events with from <= number < to, or null. */
+  readonly window: readonly [number, number] | null;
+  /** A `sample` event: what the kernel said, with the process slot (or -1). */
+  readonly onSample: (slot: number, pid: number, time: number, quantity: number, value: number, racy: boolean) => void;
+}
+
+export type Replayer = ReturnType<typeof makeReplayer>;
+
+/** pids below this are found by index, others by a hash. */
+const DIRECT_PIDS = 1 << 22;
+
+export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions) {
+  const { machine, processes, heap, faults, objects } = vmm;
+  const { frames, rejections, lookup, current } = machine;
+  const { space } = processes;
+  const { touch } = faults;
+  const { access } = lookup;
+  const { reject, event } = rejections;
+  const follow = heap.follow;
+  const place = heap.place;
+  const heapAllocate = heap.allocate;
+  const heapRelease = heap.release;
+  const { op: ops, pid: pids, addrHi: his, addrLo: los, size: sizes, addr2: addr2s, arg: args, flags: flagsOf, cpu: cpusOf, time: times } = block;
+  const places = heap.places ? 1 : 0;
+  const manyCpus = options.cpus > 1 ? 1 : 0;
+  const cpuCount = options.cpus;
+  const replayTouches = options.touches ? 1 : 0;
+  const touchBlocks = options.touchBlocks ? 1 : 0;
+  const touchMappings = options.touchMappings ? 1 : 0;
+  const onOom = options.onOom;
+  const filter = options.pids.length > 0 ? new Set(options.pids) : null;
+  const window = options.window;
+  const cells = frames.cells;
+  /** Process slot + 1 by pid, 0 = not looked up yet. */
+  const direct = new Int32Array(DIRECT_PIDS);
+  const runningSpace = new Int32Array(Math.max(16, cpuCount)).fill(-2);
+  const pageBlocks = makePageBlocks(machine);
+  const kernelBlocks = new Map<number, number>();
+  const directPids: number = DIRECT_PIDS;
+
+  /** Slot of the live process of a pid; a pid never heard of comes to life empty. -1 for the kernel or without frames. */
+  function slotOf(pid: number): number {
+    if (pid >= 0 && pid < directPids) {
+      const known = direct[pid]!;
+      if (known !== 0 && space[known - 1] !== 0) return known - 1;
+    }
+    if (pid < 0) return -1;
+    const p = vmm.processOf(pid);
+    if (p >= 0 && pid < directPids) direct[pid] = p + 1;
+    return p;
+  }
+
+  /** Slot of a process that is alive, or -1: for events that make no sense for one that is not. */
+  function liveSlot(pid: number): number {
+    const p = processes.slotOf(pid);
+    return p >= 0 && space[p] !== 0 ? p : -1;
+  }
+
+  /** One refused operation ran out of frames: what the user asked for happens. */
+  function outOfFrames(p: number): void {
+    cells[FrameCell.failed] = 0;
+    if (onOom === 'stop') throw new OutOfFrames(event[0]!);
+    if (onOom === 'kill' && p >= 0) vmm.kill(p);
+  }
+
+  /** Accesses of more than one page, translated or with a cpu: the long way. 1 or 0. */
+  function touchRange(p: number, s: number, hi: number, lo: number, bytes: number, kind: number, cpu: number): number {
+    let done = 1;
+    let left = bytes > 0 ? bytes : 1;
+    let h = hi;
+    let l = lo;
+    while (left > 0) {
+      const step = Math.min(left, 4096 - (l & 4095));
+      if (places === 0) done &= touch(s, h, l, kind, cpu);
+      else if (follow(s, h, l) !== 0) done &= touch(s, place[0]!, place[1]!, kind, cpu);
+      left -= step;
+      l += step;
+      if (l >= 1073741824) {
+        l -= 1073741824;
+        h += 1;
+      }
+      if (done === 0 && cells[FrameCell.failed] !== 0) {
+        outOfFrames(p);
+        return 0;
+      }
+    }
+    return done;
+  }
+
+  /** Writes every page of a range (`--touch alloc|all`). */
+  function touchPages(p: number, s: number, hi: number, lo: number, bytes: number, kind: number): void {
+    const first = hi * 262144 + (lo >>> 12);
+    const last = Math.floor((hi * 1073741824 + lo + Math.max(bytes, 1) - 1) / 4096);
+    for (let page = first; page <= last; page++) {
+      const h = Math.floor(page / 262144);
+      if (touch(s, h, (page - h * 262144) << 12, kind, 0) === 0) {
+        if (cells[FrameCell.failed] !== 0) outOfFrames(p);
+        return;
+      }
+    }
+  }
+
+  function allocated(p: number, s: number, hi: number, lo: number, bytes: number, align: number): void {
+    if (hi === 0 && lo === 0) return; // the recorded call returned NULL
+    if (heapAllocate(s, hi, lo, bytes, align) === 0) return;
+    if (touchBlocks !== 0) touchPages(p, s, place[0]!, place[1]!, bytes, Access.write);
+  }
+
+  /** Everything but plain touches. */
+  function slow(i: number): void {
+    const op = ops[i]! as Op;
+    const pid = pids[i]!;
+    const hi = his[i]!;
+    const lo = los[i]!;
+    const addr = hi * 1073741824 + lo;
+    const bytes = sizes[i]!;
+    const arg = args[i]!;
+    const f = flagsOf[i]!;
+    switch (op) {
+      case Op.object:
+        if (objects.announce(arg, bytes, (f & Flag.file) !== 0 ? ObjectKind.file : ObjectKind.shm, (f & Flag.remove) !== 0) !== 0) reject(Reject.outOfMemory);
+        return;
+      case Op.cache: {
+        const id = arg % 281474976710656; // the folio order is in the bits above 2^48
+        const o = objects.byId.get(id, 0);
+        if (o === 0) reject(Reject.unknownObject);
+        else if (objects.cache(o, Math.floor(addr2s[i]! / 4096), Math.ceil(bytes / 4096), (f & Flag.present) !== 0) !== 0) reject(Reject.outOfMemory);
+        return;
+      }
+      case Op.sample:
+        options.onSample(liveSlot(pid), pid, times[i]!, arg, bytes, (f & Flag.racy) !== 0);
+        return;
+      case Op.page_alloc:
+        if (pageBlocks.allocate(addr, arg, f) === 0) reject(Reject.outOfMemory);
+        return;
+      case Op.page_free:
+        if (pageBlocks.release(addr, arg) === 0) reject(Reject.wildPageFree);
+        return;
+      case Op.kmalloc: {
+        const h = machine.kernelHeap.allocBytes(bytes);
+        if (h === 0) reject(Reject.outOfMemory);
+        else kernelBlocks.set(addr, h);
+        return;
+      }
+      case Op.kfree: {
+        const h = kernelBlocks.get(addr);
+        if (h === undefined) reject(Reject.wildKfree);
+        else {
+          kernelBlocks.delete(addr);
+          machine.kernelHeap.free(h);
+        }
+        return;
+      }
+      case Op.exit:
+      case Op.munmap:
+      case Op.free:
+      case Op.kunmap: {
+        const p = liveSlot(pid);
+        if (p < 0) {
+          if (op !== Op.free || addr !== 0) reject(Reject.unknownProcess);
+          return;
+        }
+        current[0] = p;
+        const s = space[p]! - 1;
+        if (op === Op.exit) processes.exit(p, (f & Flag.group) !== 0);
+        else if (op === Op.munmap) vmm.munmap(s, addr, bytes);
+        else if (op === Op.kunmap) vmm.kunmapPage(pid, Math.floor(addr / 4096));
+        else if (addr !== 0) heapRelease(s, hi, lo);
+        return;
+      }
+      default:
+        break;
+    }
+    const p = slotOf(pid);
+    if (p < 0) {
+      reject(Reject.unknownProcess);
+      return;
+    }
+    current[0] = p;
+    const s = space[p]! - 1;
+    switch (op) {
+      case Op.fork:
+      case Op.vfork: {
+        if (liveSlot(arg) >= 0) {
+          reject(Reject.existingProcess);
+          return;
+        }
+        const c = processes.fork(p, arg, (f & Flag.vm) !== 0);
+        if (c < 0) reject(Reject.outOfMemory);
+        return;
+      }
+      case Op.thread:
+        processes.threads[p]! += 1;
+        return;
+      case Op.exec:
+        if (processes.exec(p, block.text.get(i)) !== 0) reject(Reject.outOfMemory);
+        return;
+      case Op.mmap:
+        if (vmm.mmap(s, addr, bytes, f, arg, addr2s[i]!) !== 0 && touchMappings !== 0 && (f & (Flag.r | Flag.w)) !== 0) {
+          touchPages(p, s, hi, lo, bytes, (f & Flag.w) !== 0 ? Access.write : Access.read);
+        }
+        return;
+      case Op.mremap:
+        vmm.mremap(s, addr, bytes, addr2s[i]!, arg, f);
+        return;
+      case Op.mprotect:
+        vmm.mprotect(s, addr, bytes, f);
+        return;
+      case Op.madvise:
+        vmm.advice.advise(s, Math.floor(addr / 4096), Math.floor(addr / 4096) + Math.ceil(bytes / 4096), arg);
+        return;
+      case Op.mlock:
+        vmm.advice.lock(s, Math.floor(addr / 4096), Math.ceil((addr + bytes) / 4096), f);
+        return;
+      case Op.munlock:
+        vmm.advice.unlock(s, Math.floor(addr / 4096), Math.ceil((addr + bytes) / 4096));
+        return;
+      case Op.brk:
+        vmm.brk(s, addr);
+        return;
+      case Op.malloc:
+      case Op.calloc:
+        allocated(p, s, hi, lo, bytes, 16);
+        return;
+      case Op.memalign:
+        allocated(p, s, hi, lo, bytes, arg > 0 ? arg : 16);
+        return;
+      case Op.realloc: {
+        const old = addr2s[i]!;
+        if (old !== 0) heapRelease(s, addrHi(old), addrLo(old));
+        if (bytes > 0 || addr !== 0) allocated(p, s, hi, lo, bytes, 16);
+        return;
+      }
+      case Op.share: {
+        const other = liveSlot(arg);
+        if (other < 0) {
+          reject(Reject.unknownProcess);
+          return;
+        }
+        const from = Math.floor(addr / 4096);
+        const code = vmm.sharing.share(
+          s,
+          from,
+          Math.ceil((addr + bytes) / 4096) - from,
+          space[other]! - 1,
+          addr2s[i] === 0 ? -1 : Math.floor(addr2s[i]! / 4096),
+          f,
+        );
+        vmm.outcome(code, Reject.badRange);
+        return;
+      }
+      case Op.kmap:
+        vmm.kmapPage(pid, s, Math.floor(addr / 4096));
+        return;
+      case Op.read:
+      case Op.write:
+      case Op.fetch: {
+        if (replayTouches === 0) return;
+        const kind = op === Op.read ? Access.read : op === Op.write ? Access.write : Access.fetch;
+        if ((f & Flag.args) !== 0) {
+          // exec's argument pages are put there by the kernel before the program runs: pages appear, nothing is looked up.
+          faults.populate(s, Math.floor(addr / 4096), Math.floor((addr + Math.max(bytes, 1) - 1) / 4096) + 1, true);
+          return;
+        }
+        touchRange(p, s, hi, lo, bytes, kind, manyCpus !== 0 ? cpusOf[i]! % cpuCount : 0);
+        return;
+      }
+      default:
+        throw new Error(`event ${event[0]} has an operation that does not exist: ${String(op)}`);
+    }
+  }
+
+  /** A CPU runs another space than before. */
+  function switchTo(cpu: number, s: number): void {
+    if (runningSpace[cpu] !== s) {
+      runningSpace[cpu] = s;
+      lookup.switchSpace(s, cpu);
+      cells[FrameCell.cpu] = cpu;
+    }
+  }
+
+  function wanted(i: number, number: number): boolean {
+    if (filter !== null && !filter.has(pids[i]!)) return false;
+    return window === null || (number >= window[0] && number < window[1]);
+  }
+
+  /** Replays rows [from, to) of the block; `base` is the number of its first event. Returns the rows replayed (less than to - from with a filter). */
+  function run(from: number, to: number, base: number): number {
+    if (filter !== null || window !== null) return runFiltered(from, to, base);
+    let pid = -2;
+    let s = -1;
+    let p = -1;
+    for (let i = from; i < to; i = (i + 1) | 0) {
+      event[0] = base + i;
+      const op = ops[i]!;
+      if (op >= Op.read && op <= Op.fetch && replayTouches !== 0 && manyCpus === 0 && places === 0) {
+        const id = pids[i]!;
+        if (id !== pid) {
+          p = slotOf(id);
+          if (p < 0) {
+            reject(Reject.unknownProcess);
+            continue;
+          }
+          pid = id;
+          current[0] = p;
+          s = (space[p]! - 1) | 0;
+          switchTo(0, s);
+        }
+        const lo = los[i]!;
+        const hi = his[i]!;
+        if ((lo & 4095) + sizes[i]! <= 4096 && (flagsOf[i]! & Flag.args) === 0) {
+          const kind = (op - Op.read) | 0;
+          if (access(s, hi, lo, kind, 0) !== 0) continue;
+          if (faults.resolve(s, hi, lo, kind, 0) === 0 && cells[FrameCell.failed] !== 0) {
+            outOfFrames(p);
+            pid = -2;
+          }
+          continue;
+        }
+      }
+      pid = -2;
+      if (manyCpus !== 0) switchCpu(i);
+      slow(i);
+      if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
+    }
+    return to - from;
+  }
+
+  /** With several CPUs: the event's CPU runs the event's process. */
+  function switchCpu(i: number): void {
+    const cpu = cpusOf[i]! % cpuCount;
+    cells[FrameCell.cpu] = cpu;
+    const p = liveSlot(pids[i]!);
+    if (p >= 0) switchTo(cpu, space[p]! - 1);
+  }
+
+  function runFiltered(from: number, to: number, base: number): number {
+    let n = 0;
+    for (let i = from; i < to; i++) {
+      if (!wanted(i, base + i)) continue;
+      event[0] = base + i;
+      if (manyCpus !== 0) switchCpu(i);
+      slow(i);
+      if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
+      n++;
+    }
+    return n;
+  }
+
+  return { run };
+}

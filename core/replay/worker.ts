@@ -1,0 +1,38 @@
+/** The worker that replays one cell: it gets names and a trace to open, returns plain data. One cell per worker (core/replay/replayer.ts says why). */
+import { openShared } from '../../traces/index.js';
+import type { SharedTrace } from '../../traces/index.js';
+import { runCell } from './cell.js';
+import type { CellSpec } from './cell.js';
+import type { CellResult } from './result.js';
+import { UserError } from '../../traces/event.js';
+
+export interface CellTask {
+  readonly trace: SharedTrace;
+  readonly spec: CellSpec;
+  /** Events replayed so far, by cell, as int32 thousands; workers store, the pool reads. */
+  readonly progress: Int32Array;
+  readonly index: number;
+}
+
+/** Errors cross threads as plain data: a user's mistake must stay one. */
+export type CellOutcome = { readonly result: CellResult } | { readonly userError: string };
+
+export default async function replayCell(task: CellTask): Promise<CellOutcome> {
+  try {
+    const trace = await openShared(task.trace);
+    try {
+      return {
+        result: runCell(trace, task.spec, {
+          onProgress: (events) => {
+            Atomics.store(task.progress, task.index, Math.floor(events / 1000));
+          },
+        }),
+      };
+    } finally {
+      trace.close();
+    }
+  } catch (error) {
+    if (error instanceof UserError) return { userError: error.message };
+    throw error;
+  }
+}

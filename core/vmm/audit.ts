@@ -1,0 +1,78 @@
+/**
+ * The audit: recomputes the VMM's state from the page tables, VMAs and objects alone and compares it with what was counted along the way.
+ * Slow and independent on purpose; `--audit N` runs it every N events, tests after every phase.
+ */
+import { Attr } from '../../arch/arch.js';
+import { Use } from './frames.js';
+import { MAX_OBJECTS } from './machine.js';
+import type { Machine } from './machine.js';
+import { ObjectKind } from './objects.js';
+import type { Objects } from './objects.js';
+
+/** Throws an Error that names the first broken invariant. */
+export function audit(machine: Machine, objects: Objects): void {
+  const { tables, frames, vmas, tree, users, rss, vmPages, zeroFrame, pages } = machine;
+  frames.validate();
+  tables.validate();
+  machine.kernelHeap.validate();
+  pages.validate(objects.cells[1]! + 1);
+  const holds = new Int32Array(frames.ref.length);
+  const { pt, tableOf, layout, geometry } = tables;
+
+  for (let s = 0; s < users.length; s++) {
+    if (users[s] === 0) continue;
+    const t = tree[s]!;
+    vmas.validate(t);
+    let size = 0;
+    for (let v = vmas.first(t); v !== 0; v = vmas.next(t, v)) {
+      size += vmas.end[v]! - vmas.start[v]!;
+      if (vmas.object[v] !== 0 && objects.kind[vmas.object[v]!] === ObjectKind.none) throw new Error(`space ${s}: a VMA maps a dead object`);
+    }
+    if (size !== vmPages[s]) throw new Error(`space ${s}: VMAs cover ${size} pages, counted ${vmPages[s]}`);
+    const resident = new Int32Array(8);
+    const visit = (table: number, level: number, base: number): void => {
+      const user = level === geometry.levels ? 256 : 512;
+      for (let i = 0; i < user; i++) {
+        const e = pt[table + i * 2]!;
+        if ((e & Attr.present) === 0) continue;
+        const f = pt[table + i * 2 + 1]!;
+        const page = base + i * 2 ** ((level - 1) * geometry.indexBits);
+        if (level > 1) {
+          visit(tableOf[f]!, level - 1, page);
+          continue;
+        }
+        const v = vmas.find(t, page);
+        if (v === 0) throw new Error(`space ${s}: page ${page} is mapped outside every VMA`);
+        if (f === zeroFrame) {
+          if ((e & Attr.write) !== 0) throw new Error(`space ${s}: page ${page} may write the zero page`);
+          continue;
+        }
+        const u = frames.use[f]!;
+        if (u !== Use.anonymous && u !== Use.file && u !== Use.shared) throw new Error(`space ${s}: page ${page} maps frame ${f} of use ${u}`);
+        if ((e & Attr.write) !== 0 && (e & Attr.shared) === 0 && u !== Use.anonymous)
+          throw new Error(`space ${s}: page ${page} may write frame ${f} of an object privately`);
+        holds[f]! += 1;
+        resident[u]! += 1;
+        resident[0]! += 1;
+      }
+    };
+    visit(tables.root[s]!, geometry.levels, 0);
+    for (let u = 0; u <= Use.shared; u++) {
+      if (resident[u] !== rss[s * 8 + u]) throw new Error(`space ${s}: ${resident[u]} pages of use ${u} resident, counted ${rss[s * 8 + u]}`);
+    }
+  }
+  for (let o = 1; o <= objects.cells[1]!; o++) {
+    if (objects.kind[o] === ObjectKind.none) continue;
+    for (let p = pages.nextFrom(o, 0); p >= 0; p = pages.nextFrom(o, p + 1)) holds[pages.lookup(o, p)]! += 1;
+    for (let p = pages.nextFrom(o + MAX_OBJECTS, 0); p >= 0; p = pages.nextFrom(o + MAX_OBJECTS, p + 1)) {
+      if (pages.lookup(o, p) >= 0) throw new Error(`object ${o}: page ${p} is both cached and marked absent`);
+    }
+  }
+  for (let f = 0; f < holds.length; f++) {
+    const u = frames.use[f]!;
+    if (u === Use.anonymous || u === Use.file || u === Use.shared) {
+      if (holds[f] !== frames.ref[f]) throw new Error(`frame ${f} is held ${holds[f]} times, counted ${frames.ref[f]}`);
+    } else if (holds[f] !== 0) throw new Error(`frame ${f} of use ${u} is mapped`);
+    if (u === Use.table && pt[tableOf[f]! + layout.frame] !== f) throw new Error(`frame ${f} counts as a table but holds none`);
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * The frame ledger: what every physical frame is used for, by whom, and how many hold it.
+ *
+ * It stands between the PMM and everybody who takes frames, so that peaks, the picture of memory and "who held what"
+ * are counted in one place. A frame's `ref` counts the leaves that map it plus one for the page index of an object that
+ * holds it; its mapcount is therefore ref for anonymous frames and ref - 1 for file and shared ones.
+ */
+import { FrameKind } from '../../arch/arch.js';
+import type { FrameSource } from '../../arch/arch.js';
+import type { FrameAllocator } from '../pmm/allocator.js';
+import type { MemoryMap } from '../pmm/memory-map.js';
+
+/** Uses of a frame; the order of FRAME_USES in core/replay/result.ts. */
+export const enum Use {
+  free = 0,
+  anonymous = 1,
+  file = 2,
+  shared = 3,
+  table = 4,
+  kernel = 5,
+  reserved = 6,
+}
+
+/** Words of the ledger's `cells`. */
+export const enum FrameCell {
+  used = 0,
+  usedPeak = 1,
+  user = 2,
+  userPeak = 3,
+  tablePeak = 4,
+  kernelPeak = 5,
+  cpu = 6,
+  allocs = 7,
+  frees = 8,
+  failures = 9,
+  /** 1 once an allocation failed since the flag was cleared. */
+  failed = 10,
+  /** Current frames by use start here. */
+  byUse = 16,
+  length = 24,
+}
+
+/** Histogram of steps per operation: exact below 1024, then by powers of two. */
+export const STEP_BINS = 1024 + 32;
+/** Frames in a 2 MiB piece of memory, the unit of the picture. */
+export const PIECE_FRAMES = 512;
+
+export type Frames = ReturnType<typeof makeFrames>;
+
+export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
+  const total = map.frames;
+  const ref = new Int32Array(total);
+  const use = new Uint8Array(total);
+  const owner = new Int32Array(total);
+  const pieces = new Uint16Array(Math.ceil(total / PIECE_FRAMES) * 8);
+  const cells = new Int32Array(FrameCell.length);
+  const allocSteps = new Float64Array(STEP_BINS);
+  const freeSteps = new Float64Array(STEP_BINS);
+  const totals = new Float64Array(4); // allocs, frees spilled from the int32 cells
+  const allocate = pmm.allocate;
+  const giveBack = pmm.free;
+  const steps = pmm.steps;
+
+  function bin(n: number): number {
+    return n < 1024 ? n | 0 : (1024 + 21 - Math.clz32(n | 0)) | 0;
+  }
+
+  function noteFailure(): number {
+    cells[FrameCell.failures]! += 1;
+    cells[FrameCell.failed] = 1;
+    return -1;
+  }
+
+  /** One frame for `u` (Use), with ref 1; -1 when the PMM has none. */
+  function take(u: number, kind: number, near: number, who: number): number {
+    const before = steps();
+    const f = allocate(0, kind, cells[FrameCell.cpu]!, near, who);
+    const n = steps() - before;
+    allocSteps[bin(n)]! += 1;
+    if (f < 0) return noteFailure();
+    ref[f] = 1;
+    use[f] = u;
+    owner[f] = who;
+    const p = ((f >>> 9) << 3) | u;
+    pieces[p] = pieces[p]! + 1;
+    const held = (cells[FrameCell.byUse + u]! + 1) | 0;
+    cells[FrameCell.byUse + u] = held;
+    const used = (cells[FrameCell.used]! + 1) | 0;
+    cells[FrameCell.used] = used;
+    cells[FrameCell.allocs] = (cells[FrameCell.allocs]! + 1) | 0;
+    if (used > cells[FrameCell.usedPeak]!) cells[FrameCell.usedPeak] = used;
+    if (u <= Use.shared) {
+      const user = (cells[FrameCell.user]! + 1) | 0;
+      cells[FrameCell.user] = user;
+      if (user > cells[FrameCell.userPeak]!) cells[FrameCell.userPeak] = user;
+    } else if (u === Use.table) {
+      if (held > cells[FrameCell.tablePeak]!) cells[FrameCell.tablePeak] = held;
+    } else if (held > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = held;
+    return f;
+  }
+
+  /** Gives a frame back to the PMM whatever its ref. */
+  function release(f: number): number {
+    const u = use[f]!;
+    const before = steps();
+    const code = giveBack(f, 0, cells[FrameCell.cpu]!);
+    const n = steps() - before;
+    freeSteps[bin(n)]! += 1;
+    if (code !== 0) throw new Error(`frame ${f} (use ${u}) could not be given back: error ${code}`);
+    ref[f] = 0;
+    use[f] = Use.free;
+    const p = ((f >>> 9) << 3) | u;
+    pieces[p] = pieces[p]! - 1;
+    cells[FrameCell.byUse + u] = (cells[FrameCell.byUse + u]! - 1) | 0;
+    cells[FrameCell.used] = (cells[FrameCell.used]! - 1) | 0;
+    cells[FrameCell.frees] = (cells[FrameCell.frees]! + 1) | 0;
+    if (u <= Use.shared) cells[FrameCell.user] = (cells[FrameCell.user]! - 1) | 0;
+    return 0;
+  }
+
+  /** Drops one hold; the last one frees the frame. */
+  function put(f: number): void {
+    const r = (ref[f]! - 1) | 0;
+    if (r > 0) ref[f] = r;
+    else release(f);
+  }
+
+  /** A frame changes what it is used for (sharing a private page). */
+  function reuse(f: number, u: number): void {
+    const old = use[f]!;
+    const piece = (f >>> 9) << 3;
+    use[f] = u;
+    pieces[piece | old]! -= 1;
+    pieces[piece | u]! += 1;
+    cells[FrameCell.byUse + old]! -= 1;
+    cells[FrameCell.byUse + u]! += 1;
+  }
+
+  /** Adds the int32 operation counts to the exact doubles; call at least every 2^30 operations. */
+  function spill(): void {
+    totals[0]! += cells[FrameCell.allocs]!;
+    totals[1]! += cells[FrameCell.frees]!;
+    totals[2]! += cells[FrameCell.failures]!;
+    cells[FrameCell.allocs] = 0;
+    cells[FrameCell.frees] = 0;
+    cells[FrameCell.failures] = 0;
+  }
+
+  /** The source page tables take their frames from. */
+  const tableFrames: FrameSource = {
+    allocate: (_order, _kind, _cpu, near, who) => take(Use.table, FrameKind.table, near, who),
+    free: (f) => release(f),
+  };
+
+  /** Blocks of 2^order frames for page_alloc events: ledger per frame, PMM per block. First frame or -1. */
+  function takeBlock(order: number, kind: number, who: number): number {
+    if (order === 0) return take(Use.kernel, kind, -1, who);
+    const before = steps();
+    const first = allocate(order, kind, cells[FrameCell.cpu]!, -1, who);
+    allocSteps[bin(steps() - before)]! += 1;
+    if (first < 0) return noteFailure();
+    const n = 1 << order;
+    for (let f = first; f < first + n; f++) {
+      ref[f] = 1;
+      use[f] = Use.kernel;
+      owner[f] = who;
+      pieces[((f >>> 9) << 3) | Use.kernel]! += 1;
+    }
+    cells[FrameCell.byUse + Use.kernel]! += n;
+    cells[FrameCell.used]! += n;
+    cells[FrameCell.allocs]! += 1;
+    if (cells[FrameCell.used]! > cells[FrameCell.usedPeak]!) cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
+    if (cells[FrameCell.byUse + Use.kernel]! > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + Use.kernel]!;
+    return first;
+  }
+
+  function releaseBlock(first: number, order: number): void {
+    if (order === 0) {
+      release(first);
+      return;
+    }
+    const before = steps();
+    const code = giveBack(first, order, cells[FrameCell.cpu]!);
+    freeSteps[bin(steps() - before)]! += 1;
+    if (code !== 0) throw new Error(`block ${first} of order ${order} could not be given back: error ${code}`);
+    const n = 1 << order;
+    for (let f = first; f < first + n; f++) {
+      ref[f] = 0;
+      use[f] = Use.free;
+      pieces[((f >>> 9) << 3) | Use.kernel]! -= 1;
+    }
+    cells[FrameCell.byUse + Use.kernel]! -= n;
+    cells[FrameCell.used]! -= n;
+    cells[FrameCell.frees]! += 1;
+  }
+
+  /** Compares the ledger with the PMM; throws an Error naming the first difference. */
+  function validate(): void {
+    const byUse = new Int32Array(8);
+    for (let f = 0; f < total; f++) {
+      const u = use[f]!;
+      byUse[u]! += 1;
+      if (u !== Use.free && pmm.isFree(f) === 1) throw new Error(`frame ${f} is in use (${u}) but free in the PMM`);
+      if (u !== Use.free && ref[f]! <= 0) throw new Error(`frame ${f} is in use (${u}) with ref ${ref[f]}`);
+      if (u === Use.free && ref[f] !== 0) throw new Error(`frame ${f} is free with ref ${ref[f]}`);
+    }
+    let used = 0;
+    for (let u = 1; u < 7; u++) {
+      used += byUse[u]!;
+      if (byUse[u] !== cells[FrameCell.byUse + u]) throw new Error(`use ${u}: ${byUse[u]} frames, counted ${cells[FrameCell.byUse + u]}`);
+    }
+    if (used !== cells[FrameCell.used]) throw new Error(`${used} frames in use, counted ${cells[FrameCell.used]}`);
+    if (pmm.freeFrames() + used !== pmm.totalFrames) throw new Error(`${pmm.freeFrames()} free + ${used} used is not ${pmm.totalFrames}`);
+  }
+
+  return {
+    pmm,
+    map,
+    ref,
+    use,
+    owner,
+    pieces,
+    cells,
+    totals,
+    allocSteps,
+    freeSteps,
+    take,
+    release,
+    put,
+    reuse,
+    takeBlock,
+    releaseBlock,
+    spill,
+    tableFrames,
+    validate,
+  };
+}

@@ -1,0 +1,68 @@
+/**
+ * Temporary mappings: a window of kernel pages through which the kernel reaches frames that it does not map otherwise
+ * (zeroing, copy-on-write copies, `kmap` events). Modelled on Linux' highmem kmap (mm/highmem.c): slots are handed out round robin
+ * and the TLB is flushed once per round, not once per slot.
+ */
+import { Attr } from '../../arch/arch.js';
+import { addrHi, addrLo } from '../../arch/address.js';
+import { VmmCounter } from './machine.js';
+import type { Machine } from './machine.js';
+
+/** One leaf table of slots. */
+export const KMAP_SLOTS = 512;
+/** Start of the window: ffffffffbfe00000, the 2 MiB below the last GiB of the address space. */
+export const KMAP_BASE = -1073741824 - 2097152;
+
+export type Kmap = ReturnType<typeof makeKmap>;
+
+export function makeKmap(machine: Machine) {
+  const { tables, lookup, counters, dropping } = machine;
+  const hi = addrHi(KMAP_BASE);
+  const lo = addrLo(KMAP_BASE);
+  const basePage = KMAP_BASE / 4096;
+  const flags = Attr.present | Attr.write | Attr.accessed | Attr.dirty | Attr.noExecute;
+  const state = new Int32Array(16); // [0] next slot, [1] slots pinned
+  const pinned = new Uint8Array(KMAP_SLOTS + 64);
+
+  /** Maps a frame at the next free slot: slot number, or -1 when every slot is pinned or no frame is left for the window's table. */
+  function map(frame: number): number {
+    let slot = state[0]!;
+    if (state[1] !== 0) {
+      let tries = 0;
+      while (pinned[slot] !== 0) {
+        slot = (slot + 1) & (KMAP_SLOTS - 1);
+        if (++tries === KMAP_SLOTS) return -1;
+      }
+    }
+    if (tables.mapLeaf(-1, hi, (lo + (slot << 12)) | 0, flags, frame) !== 0) return -1;
+    const next = (slot + 1) & (KMAP_SLOTS - 1);
+    state[0] = next;
+    if (next === 0) lookup.flushSpace(-1);
+    counters[VmmCounter.kmaps]! += 1;
+    return slot;
+  }
+
+  function unmap(slot: number): void {
+    dropping[0] = -1;
+    tables.unmapRange(-1, basePage + slot, basePage + slot + 1, 1);
+  }
+
+  /** The kernel writes a whole frame (zeroing, copying). 0, or -1 when the window has no slot. */
+  function touch(frame: number): number {
+    const slot = map(frame);
+    if (slot < 0) return -1;
+    unmap(slot);
+    return 0;
+  }
+
+  function pin(slot: number): void {
+    pinned[slot] = 1;
+    state[1]! += 1;
+  }
+  function unpin(slot: number): void {
+    pinned[slot] = 0;
+    state[1]! -= 1;
+  }
+
+  return { map, unmap, touch, pin, unpin, state };
+}

@@ -1,0 +1,170 @@
+/**
+ * The simulated machine that the VMM's parts share: frames, page tables, lookup unit, VMA store, kernel heap, page index of objects,
+ * and the columns of every address space. Made once per isolate, so that all its typed arrays are constants of the compiled code.
+ *
+ * Order of construction matters: the ledger first, then the zero page, the tables, the lookup unit, the kernel's own objects.
+ */
+import type { Architecture, PageTables } from '../../arch/arch.js';
+import { FrameKind } from '../../arch/arch.js';
+import { makeKernelHeap } from '../heap/kernel-heap.js';
+import { KernelCache } from '../heap/kernel-heap-contract.js';
+import type { KernelHeap } from '../heap/kernel-heap-contract.js';
+import type { LookupConfig } from '../lookup/lookup-contract.js';
+import { makeLookup } from '../lookup/lookup.js';
+import type { FrameAllocator } from '../pmm/allocator.js';
+import type { MemoryMap } from '../pmm/memory-map.js';
+import { makeFrames, Use } from './frames.js';
+import { makePageIndex } from './page-index.js';
+import { makeRejections } from './rejections.js';
+import { makeVmaStore } from './vma-tree.js';
+
+/** Address spaces, processes and objects that may live at once; their columns are reserved, not touched. */
+export const MAX_SPACES = 1 << 16;
+export const MAX_OBJECTS = 1 << 20;
+
+/** Software bits of a leaf (Attr.avl10, Attr.avl11) are free; Attr.shared marks shared mappings. */
+
+export interface MachineOptions {
+  readonly arch: Architecture;
+  readonly pmm: FrameAllocator;
+  readonly map: MemoryMap;
+  readonly lookup: LookupConfig;
+  readonly cpus: number;
+  /** The VMM's own objects take frames from the PMM. */
+  readonly kernelHeap: boolean;
+  readonly maxVmas?: number;
+}
+
+export type Machine = ReturnType<typeof makeMachine>;
+
+/** A kernel heap that costs nothing (`--kernel-heap off`): handles are counted, no frame is taken. */
+function freeKernelHeap(): KernelHeap {
+  let live = 0;
+  return {
+    alloc: () => ++live,
+    free: () => {
+      live--;
+    },
+    allocBytes: () => ++live,
+    reap: () => undefined,
+    liveBytes: () => 0,
+    heldBytes: () => 0,
+    caches: () => [],
+    validate: () => undefined,
+  };
+}
+
+export function makeMachine(options: MachineOptions) {
+  const rejections = makeRejections();
+  const frames = makeFrames(options.pmm, options.map);
+  const { ref, use, put } = frames;
+
+  const zeroFrame = frames.take(Use.kernel, FrameKind.unmovable, -1, -1);
+  /** The space whose leaves are being dropped or copied; -1: the kernel's, whose frames are nobody's. */
+  const dropping = new Int32Array(16).fill(-1);
+  /** Resident pages: space * 8 + use; index 0 of each holds their sum. */
+  const rss = new Int32Array(MAX_SPACES * 8);
+  const rssPeak = new Int32Array(MAX_SPACES * 8);
+
+  function dropped(f: number): void {
+    const s = dropping[0]!;
+    if (f === zeroFrame || s < 0) return;
+    const b = s << 3;
+    const u = b | use[f]!;
+    rss[u] = (rss[u]! - 1) | 0;
+    rss[b] = (rss[b]! - 1) | 0;
+    put(f);
+  }
+  function copied(f: number): void {
+    if (f !== zeroFrame) ref[f] = (ref[f]! + 1) | 0;
+  }
+
+  const tables: PageTables = options.arch.create({
+    frames: frames.tableFrames,
+    totalFrames: options.map.frames,
+    maxSpaces: MAX_SPACES,
+    observer: { dropped, copied },
+  });
+  const lookup = makeLookup({ config: options.lookup, tables, cpus: options.cpus, maxSpaces: MAX_SPACES });
+  const vmas = makeVmaStore(options.maxVmas === undefined ? {} : { maxVmas: options.maxVmas });
+  const kernelHeap = options.kernelHeap
+    ? makeKernelHeap({
+        take: () => frames.take(Use.kernel, FrameKind.kernel, -1, -1),
+        give: (f) => {
+          frames.release(f);
+        },
+      })
+    : freeKernelHeap();
+  const pages = makePageIndex({
+    takeNode: () => kernelHeap.alloc(KernelCache.node),
+    giveNode: (handle) => kernelHeap.free(handle),
+    dropped: (f) => {
+      if (f !== zeroFrame) put(f);
+    },
+    maxObjects: MAX_OBJECTS * 2,
+  });
+
+  return {
+    arch: options.arch,
+    cpus: options.cpus,
+    rejections,
+    frames,
+    zeroFrame,
+    dropping,
+    rss,
+    rssPeak,
+    tables,
+    lookup,
+    vmas,
+    kernelHeap,
+    pages,
+    // ---- columns of the address spaces
+    /** Processes that share the space; 0 = the index is free. */
+    users: new Int32Array(MAX_SPACES),
+    tree: new Int32Array(MAX_SPACES),
+    spaceHandle: new Int32Array(MAX_SPACES),
+    /** mlockall(MCL_FUTURE). */
+    lockFuture: new Int32Array(MAX_SPACES),
+    leafTablesPeak: new Int32Array(MAX_SPACES),
+    tablesPeak: new Int32Array(MAX_SPACES),
+    vmasPeak: new Int32Array(MAX_SPACES),
+    /** Pages of all VMAs (VmSize / 4 KiB) and its peak. */
+    vmPages: new Float64Array(MAX_SPACES),
+    vmPagesPeak: new Float64Array(MAX_SPACES),
+    /** Program break in bytes, -1 = not set since exec; and where it began. */
+    brk: new Float64Array(MAX_SPACES),
+    brkStart: new Float64Array(MAX_SPACES),
+    /** Lowest address the next top-down placement may reach (VPN). */
+    mmapCursor: new Float64Array(MAX_SPACES),
+    /** Pages of VMAs that hold heap blocks, over all spaces and its peak, and live block bytes: see core/heap. */
+    heapPages: new Float64Array(2),
+    /** Frames whose content was copied, CoW breaks, minor and major faults, reuses, zero-page maps, forks. */
+    counters: new Float64Array(16),
+    /** [0] current process slot, for fault attribution. */
+    current: new Int32Array(16),
+    /** Minor faults and CoW breaks by process slot. */
+    processFaults: new Float64Array(MAX_PROCESSES),
+    processBreaks: new Float64Array(MAX_PROCESSES),
+  };
+}
+
+/** Distinct pids over a whole run; a slot keeps its peaks after the process has gone. */
+export const MAX_PROCESSES = 1 << 20;
+
+/** Indices into `counters`. */
+export const enum VmmCounter {
+  minorFaults = 0,
+  majorFaults = 1,
+  cowBreaks = 2,
+  copiedFrames = 3,
+  reuses = 4,
+  zeroMaps = 5,
+  demandZero = 6,
+  forks = 7,
+  execs = 8,
+  exits = 9,
+  implicitMappings = 10,
+  implicitProcesses = 11,
+  kmaps = 12,
+  stackGrowths = 13,
+}

@@ -1,0 +1,169 @@
+/**
+ * Shared objects: files, SysV and POSIX shared memory, shared anonymous memory. Their pages are known across processes.
+ *
+ * A file's pages stay in the page cache when its last mapping goes, a named shared-memory object's until it is removed and unmapped;
+ * an object that no `object` event announced is anonymous shared memory and dies with its last mapping. Pages that a `cache absent` event named are
+ * kept as marks (the zero frame) in a second index, at object index + MAX_OBJECTS. The content of a file is
+ * taken to be in the page cache (a fault on it is minor) unless a `cache absent` event said otherwise.
+ */
+import { ENOMEM, FrameKind } from '../../arch/arch.js';
+import { KernelCache } from '../heap/kernel-heap-contract.js';
+import { IntMap } from '../int-map.js';
+import { Use } from './frames.js';
+import { MAX_OBJECTS, VmmCounter } from './machine.js';
+import type { Machine } from './machine.js';
+
+export const enum ObjectKind {
+  none = 0,
+  /** Shared anonymous memory: dies with its last mapping. */
+  transient = 1,
+  file = 2,
+  shm = 3,
+}
+
+export type Objects = ReturnType<typeof makeObjects>;
+
+export function makeObjects(machine: Machine) {
+  const { pages, frames, kernelHeap, counters, zeroFrame } = machine;
+  const { ref } = frames;
+  const kind = new Uint8Array(MAX_OBJECTS);
+  const removed = new Uint8Array(MAX_OBJECTS);
+  /** VMAs that map the object. */
+  const maps = new Int32Array(MAX_OBJECTS);
+  /** Size in bytes, -1 = unknown. */
+  const size = new Float64Array(MAX_OBJECTS);
+  const handle = new Int32Array(MAX_OBJECTS);
+  const traceId = new Float64Array(MAX_OBJECTS);
+  const nextFree = new Int32Array(MAX_OBJECTS);
+  const cells = new Int32Array(16); // [0] free list head, [1] highest index ever used, [2] live
+  const byId = new IntMap(256);
+
+  /** A fresh object (index >= 1) or -ENOMEM. */
+  function create(k: number, id: number, bytes: number): number {
+    const h = kernelHeap.alloc(KernelCache.object);
+    if (h === 0) return ENOMEM;
+    let o = cells[0]!;
+    if (o !== 0) cells[0] = nextFree[o]!;
+    else {
+      o = cells[1]! + 1;
+      if (o >= MAX_OBJECTS) throw new Error(`more than ${MAX_OBJECTS} shared objects live at once; this is a limit of the simulator`);
+      cells[1] = o;
+    }
+    cells[2]! += 1;
+    kind[o] = k;
+    removed[o] = 0;
+    maps[o] = 0;
+    size[o] = bytes;
+    handle[o] = h;
+    traceId[o] = id;
+    if (id !== 0) byId.set(id, o);
+    return o;
+  }
+
+  function destroy(o: number): void {
+    pages.clear(o);
+    pages.clear(o + MAX_OBJECTS);
+    if (traceId[o] !== 0) byId.delete(traceId[o]!);
+    kernelHeap.free(handle[o]!);
+    kind[o] = ObjectKind.none;
+    nextFree[o] = cells[0]!;
+    cells[0] = o;
+    cells[2]! -= 1;
+  }
+
+  /** The object a trace names by `id`; unannounced ones come to life as transient. Index or -ENOMEM. */
+  function find(id: number): number {
+    const o = byId.get(id, 0);
+    return o !== 0 ? o : create(ObjectKind.transient, id, -1);
+  }
+
+  /** An `object` event: announce, resize or remove. 0 or -ENOMEM. */
+  function announce(id: number, bytes: number, k: number, remove: boolean): number {
+    const o = byId.get(id, 0);
+    if (remove) {
+      if (o === 0) return 0;
+      removed[o] = 1;
+      // The name is gone: a later object of the same id is another one.
+      byId.delete(id);
+      traceId[o] = 0;
+      if (maps[o] === 0) destroy(o);
+      return 0;
+    }
+    if (o === 0) return Math.min(0, create(k, id, bytes > 0 ? bytes : -1));
+    if (kind[o] === ObjectKind.transient) kind[o] = k;
+    if (bytes > 0 && size[o]! >= 0 && bytes < size[o]!) truncate(o, bytes);
+    size[o] = bytes > 0 ? bytes : -1;
+    return 0;
+  }
+
+  /** Drops the pages beyond a new, smaller size; leaves that still map them keep their frames until they are unmapped. */
+  function truncate(o: number, bytes: number): void {
+    const from = Math.ceil(bytes / 4096);
+    for (let p = pages.nextFrom(o, from); p >= 0; p = pages.nextFrom(o, p + 1)) {
+      const f = pages.remove(o, p);
+      frames.put(f);
+    }
+  }
+
+  function acquire(o: number): void {
+    maps[o] = (maps[o]! + 1) | 0;
+  }
+
+  function releaseMap(o: number): void {
+    const n = (maps[o]! - 1) | 0;
+    maps[o] = n;
+    if (n === 0 && (kind[o] === ObjectKind.transient || removed[o] === 1)) destroy(o);
+  }
+
+  /** Frame of a page of the object, filled on first use; -ENOMEM when no frame or node is left. */
+  function page(o: number, index: number): number {
+    const f = pages.lookup(o, index);
+    return f >= 0 ? f : fill(o, index);
+  }
+
+  function fill(o: number, index: number): number {
+    const isFile = kind[o] === ObjectKind.file;
+    const f = frames.take(isFile ? Use.file : Use.shared, isFile ? FrameKind.reclaimable : FrameKind.movable, -1, o);
+    if (f < 0) return ENOMEM;
+    if (pages.insert(o, index, f) !== 0) {
+      frames.release(f);
+      return ENOMEM;
+    }
+    if (isFile) {
+      if (pages.count(o + MAX_OBJECTS) > 0 && pages.remove(o + MAX_OBJECTS, index) >= 0) {
+        // It was known not to be in the page cache: this fault needs I/O and is not a minor one.
+        counters[VmmCounter.minorFaults]! -= 1;
+        counters[VmmCounter.majorFaults]! += 1;
+      }
+    } else counters[VmmCounter.demandZero]! += 1;
+    return f;
+  }
+
+  /** `cache` events: pages come to (present) or leave (absent) the page cache; mapped pages stay. 0 or -ENOMEM. */
+  function cache(o: number, first: number, count: number, present: boolean): number {
+    for (let p = first; p < first + count; p++) {
+      if (present) {
+        if (pages.lookup(o, p) < 0) {
+          pages.remove(o + MAX_OBJECTS, p);
+          if (fill(o, p) < 0) return ENOMEM;
+        }
+      } else {
+        const f = pages.lookup(o, p);
+        if (f >= 0 && ref[f]! > 1) continue;
+        if (f >= 0) {
+          pages.remove(o, p);
+          frames.put(f);
+        }
+        if (pages.lookup(o + MAX_OBJECTS, p) < 0 && pages.insert(o + MAX_OBJECTS, p, zeroFrame) !== 0) return ENOMEM;
+      }
+    }
+    return 0;
+  }
+
+  /** Drops what only the page cache or a name keeps alive: the state a machine has after everything was let go. */
+  function dropUnmapped(): void {
+    for (let o = 1; o <= cells[1]!; o++) if (kind[o] !== ObjectKind.none && maps[o] === 0) destroy(o);
+  }
+
+  return { kind, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cache, dropUnmapped };
+}

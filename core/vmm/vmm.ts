@@ -1,0 +1,181 @@
+/**
+ * The virtual memory manager: address spaces of the kernel and of every process, built from its parts. One call per kind of event; a call answers 1
+ * (done) or 0 (refused: counted by cause in `rejections`), never throws for what a program did.
+ */
+import { EINVAL, ENOMEM } from '../../arch/arch.js';
+import { Flag, UserError } from '../../traces/event.js';
+import type { ProcessHeap, ProcessHeapLayout } from '../heap/process-heap.js';
+import { makeAdvice } from './advice.js';
+import { audit } from './audit.js';
+import { makeFaults } from './fault.js';
+import { makeKmap } from './kmap.js';
+import { makeMachine, VmmCounter } from './machine.js';
+import type { MachineOptions } from './machine.js';
+import { makeMappings } from './mappings.js';
+import { makeObjects, ObjectKind } from './objects.js';
+import { makeProcesses } from './processes.js';
+import { Reject } from './rejections.js';
+import { makeSharing } from './share.js';
+
+export interface VmmOptions extends MachineOptions {
+  readonly heapLayout: ProcessHeapLayout;
+  /** The trace did not record mappings: accesses make them (counted). */
+  readonly implicitMappings: boolean;
+}
+
+export type Vmm = ReturnType<typeof makeVmm>;
+
+export function makeVmm(options: VmmOptions) {
+  const machine = makeMachine(options);
+  const { rejections, counters, vmas, tree } = machine;
+  const { reject } = rejections;
+  const objects = makeObjects(machine);
+  const mappings = makeMappings(machine, objects);
+  const kmap = makeKmap(machine);
+  // The window's own tables exist from the start, so that using it does not change what a replay leaves behind.
+  if (kmap.touch(machine.zeroFrame) !== 0) throw new UserError("--memory is too small for the kernel's own page tables: give at least 64 KiB");
+  const heap: ProcessHeap = options.heapLayout.create(machine, mappings);
+  const processes = makeProcesses(machine, objects, mappings, heap);
+  const faults = makeFaults(machine, objects, mappings, kmap, options);
+  const sharing = makeSharing(machine, objects, mappings, faults, kmap);
+  const advice = makeAdvice(machine, objects, mappings, faults);
+  const { space } = processes;
+
+  /** Slot of a live process; unknown ones come to life with an empty space (counted). -1 without frames. */
+  function processOf(pid: number): number {
+    const p = processes.slotOf(pid);
+    if (p >= 0 && space[p] !== 0) return p;
+    const made = processes.createProcess(pid, -1);
+    if (made < 0) {
+      reject(Reject.outOfMemory);
+      return -1;
+    }
+    counters[VmmCounter.implicitProcesses]! += 1;
+    return made;
+  }
+
+  /** Turns a code of the parts into done (1) or refused (0, counted). */
+  function outcome(code: number, invalid: number): number {
+    if (code >= 0) return 1;
+    return reject(code === ENOMEM ? Reject.outOfMemory : code === EINVAL ? invalid : Reject.badRange);
+  }
+
+  function pagesUp(bytes: number): number {
+    return Math.ceil(bytes / 4096);
+  }
+
+  /** mmap of `bytes` at byte address `addr`; `id` names the object (0 = anonymous; with `shared` a new shared object). */
+  function mmap(s: number, addr: number, bytes: number, flags: number, id: number, offset: number): number {
+    const from = Math.floor(addr / 4096);
+    const to = from + pagesUp(bytes + (addr - from * 4096));
+    if (!(bytes > 0) || !mappings.inUserHalf(from, to)) return reject(Reject.badRange);
+    if (heap.places && heap.mapped(s, from, to) === 0) return 1;
+    let o = 0;
+    if (id !== 0) o = objects.find(id);
+    else if ((flags & Flag.shared) !== 0) o = objects.create(ObjectKind.transient, 0, -1);
+    if (o < 0) return reject(Reject.outOfMemory);
+    const v = mappings.map(s, from, to, flags | machine.lockFuture[s]!, o, o === 0 ? 0 : Math.floor(offset / 4096));
+    if (v < 0) {
+      if (o !== 0 && objects.maps[o] === 0 && objects.kind[o] === ObjectKind.transient) {
+        objects.acquire(o);
+        objects.releaseMap(o);
+      }
+      return outcome(v, Reject.badRange);
+    }
+    if (((flags & (Flag.populate | Flag.locked)) | machine.lockFuture[s]!) !== 0)
+      faults.populate(s, from, to, (flags & Flag.shared) === 0 || (flags & Flag.w) !== 0);
+    return 1;
+  }
+
+  function munmap(s: number, addr: number, bytes: number): number {
+    const from = Math.floor(addr / 4096);
+    const to = from + pagesUp(bytes + (addr - from * 4096));
+    if (!(bytes > 0) || !mappings.inUserHalf(from, to)) return reject(Reject.badRange);
+    if (heap.places) heap.unmapped(s, from, to);
+    return outcome(mappings.unmap(s, from, to), Reject.badRange);
+  }
+
+  function mremap(s: number, to: number, newBytes: number, from: number, oldBytes: number, flags: number): number {
+    const code = mappings.remap(s, Math.floor(from / 4096), pagesUp(oldBytes), Math.floor(to / 4096), pagesUp(newBytes), (flags & Flag.dontunmap) !== 0);
+    return outcome(code, Reject.badMremap);
+  }
+
+  function mprotect(s: number, addr: number, bytes: number, prot: number): number {
+    const from = Math.floor(addr / 4096);
+    return outcome(mappings.protect(s, from, from + pagesUp(bytes), prot), Reject.badRange);
+  }
+
+  function brk(s: number, to: number): number {
+    if (heap.places) {
+      if (machine.brkStart[s]! < 0) return outcome(mappings.setBreak(s, to), Reject.badRange);
+      if (heap.mapped(s, Math.ceil(machine.brkStart[s]! / 4096), pagesUp(to)) === 0) return 1;
+    }
+    const before = machine.brk[s]!;
+    const code = mappings.setBreak(s, to);
+    if (code < 0) return code === EINVAL ? 0 : outcome(code, Reject.badRange);
+    if (machine.lockFuture[s] !== 0 && before >= 0 && to > before) faults.populate(s, Math.ceil(before / 4096), pagesUp(to), true);
+    return 1;
+  }
+
+  /** Pages of process `pid` the kernel maps temporarily: slots by (process slot, page). */
+  const kmapped = new Map<string, number>();
+  function kmapPage(pid: number, s: number, page: number): number {
+    const hi = Math.floor(page / 262144);
+    const lo = (page - hi * 262144) * 4096;
+    if (machine.tables.findLeaf(s, hi, lo) < 0 && faults.fault(s, hi, lo, 0) === 0) return 0;
+    const q = machine.tables.findLeaf(s, hi, lo);
+    if (q < 0 || kmapped.has(`${pid}:${page}`)) return reject(Reject.kmapWindow);
+    const slot = kmap.map(machine.tables.pt[q + 1]!);
+    if (slot < 0) return reject(Reject.kmapWindow);
+    kmap.pin(slot);
+    kmapped.set(`${pid}:${page}`, slot);
+    return 1;
+  }
+  function kunmapPage(pid: number, page: number): number {
+    const slot = kmapped.get(`${pid}:${page}`);
+    if (slot === undefined) return reject(Reject.kmapWindow);
+    kmapped.delete(`${pid}:${page}`);
+    kmap.unpin(slot);
+    kmap.unmap(slot);
+    return 1;
+  }
+
+  /** Kills the process that ran out of frames (`--on-oom kill`). */
+  function kill(p: number): void {
+    if (space[p] !== 0) processes.exit(p, true);
+  }
+
+  /** Drops what only caches keep: page cache, named objects nobody maps, empty slabs. */
+  function settle(): void {
+    objects.dropUnmapped();
+    machine.kernelHeap.reap();
+  }
+
+  return {
+    machine,
+    objects,
+    mappings,
+    kmap,
+    heap,
+    processes,
+    faults,
+    sharing,
+    advice,
+    processOf,
+    outcome,
+    mmap,
+    munmap,
+    mremap,
+    mprotect,
+    brk,
+    kmapPage,
+    kunmapPage,
+    kill,
+    settle,
+    audit: () => {
+      audit(machine, objects);
+      heap.validate();
+    },
+    vmaCount: (s: number) => vmas.count(tree[s]!),
+  };
+}
