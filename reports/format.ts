@@ -59,11 +59,11 @@ export interface Column {
 
 const MOST_DECIMALS = 6;
 
-/** Ratios are shown as percentages, bytes in the unit that suits the largest. */
-function scaleOf(unit: Metric['unit'], largest: number): { factor: number; unit: string } {
+/** Shares are shown as percentages (but not numbers of one thing per another, which may be any size), bytes in the unit that suits the largest. */
+function scaleOf({ name, unit }: Pick<Metric, 'name' | 'unit'>, largest: number): { factor: number; unit: string } {
   switch (unit) {
     case 'ratio':
-      return { factor: 100, unit: '%' };
+      return name.includes('_per_') ? { factor: 1, unit: '' } : { factor: 100, unit: '%' };
     case 'bytes':
       if (largest >= 10 * GIB) return { factor: 1 / GIB, unit: 'GiB' };
       if (largest >= 10 * MIB) return { factor: 1 / MIB, unit: 'MiB' };
@@ -97,9 +97,10 @@ function enoughDecimals(numbers: readonly number[]): number {
   return decimals;
 }
 
-export function column(values: readonly (number | null)[], unit: Metric['unit'], separator = NARROW_SPACE): Column {
+/** Texts of one metric's values, all in one unit; the separator of thousands is a narrow no-break space unless told. */
+export function column(values: readonly (number | null)[], metric: Pick<Metric, 'name' | 'unit'>, separator = NARROW_SPACE): Column {
   const present = values.filter((value) => value !== null);
-  const scale = scaleOf(unit, Math.max(0, ...present.map(Math.abs)));
+  const scale = scaleOf(metric, Math.max(0, ...present.map(Math.abs)));
   const decimals = enoughDecimals(present.map((value) => value * scale.factor));
   return { unit: scale.unit, texts: values.map((value) => (value === null ? null : grouped(value * scale.factor, decimals, separator))) };
 }

@@ -13,7 +13,7 @@ import { UserError } from '../traces/event.js';
 import { assertDescribed, deterministic, metricValue } from './cells.js';
 import type { StoredCell, StoredRun } from './cells.js';
 import { portableCommand } from './command.js';
-import { exact } from './format.js';
+import { exact as exactText } from './format.js';
 
 export const RESULTS_FILE = 'results.json';
 
@@ -23,7 +23,7 @@ const isScalar = (value: Json): value is string | number | boolean | null => val
 const isList = (value: Json): value is readonly Json[] => Array.isArray(value);
 
 function inline(value: Json): string {
-  if (typeof value === 'number') return exact(value);
+  if (typeof value === 'number') return exactText(value);
   if (isScalar(value)) return JSON.stringify(value);
   if (isList(value)) return `[${value.map(inline).join(',')}]`;
   const members = Object.entries(value).map(([key, member]) => `${JSON.stringify(key)}: ${inline(member)}`);
@@ -111,6 +111,7 @@ function cellJson(cell: StoredCell, columns: readonly Metric[]): Json {
     distributions: cell.distributions.map(({ name, unit, bins }) => ({ name, unit, bins: bins.map(pair) })),
     kernelHeap: cell.kernelHeap.map(({ name, objectBytes, live, slabs }) => ({ name, objectBytes, live, slabs })),
     samples: cell.samples.map(({ event, time, pid, quantity, measured, predicted, racy }) => ({ event, time, pid, quantity, measured, predicted, racy })),
+    sampleSummary: cell.sampleSummary.map(({ quantity, samples, racy, exact, max_error }) => ({ quantity, samples, racy, exact, max_error })),
     rejections: cell.rejections.map(({ cause, count, first }) => ({ cause, count, first })),
     losses: cell.losses.map(({ cause, count, first }) => ({ cause, count, first })),
     oom: cell.oom,

@@ -2,9 +2,9 @@
  * Report formats: one line each. A format turns a run into the text of one file.
  */
 import { join } from 'node:path';
+import { makeRegistry } from '../arch/registry-core.js';
 import type { Metric } from '../core/metrics/metric.js';
 import type { RunResult } from '../core/replay/result.js';
-import { UserError } from '../traces/event.js';
 import { processesCsv, resultsCsv, timelineCsv, timingCsv } from './csv.js';
 import type { Repeats } from './csv.js';
 import { RESULTS_FILE, resultsJson } from './json.js';
@@ -28,8 +28,7 @@ export interface ReportFormat {
   render(run: RunResult, context: ReportContext): string | Promise<string>;
 }
 
-/** In the order `--help` shows. */
-export const REPORT_FORMATS: readonly ReportFormat[] = unique([
+const FORMATS: readonly ReportFormat[] = [
   {
     name: 'csv',
     file: 'results.csv',
@@ -53,42 +52,10 @@ export const REPORT_FORMATS: readonly ReportFormat[] = unique([
     deterministic: false,
     render: (run, { metrics, repeats }) => timingCsv(run, metrics, repeats),
   },
-]);
+];
 
-/** The formats unless two share a name or a file, which is a defect. */
-export function unique(formats: readonly ReportFormat[]): readonly ReportFormat[] {
-  for (const key of ['name', 'file'] as const) {
-    const seen = new Set<string>();
-    for (const format of formats) {
-      if (seen.has(format[key])) throw new Error(`two report formats share the ${key} ${format[key]}`);
-      seen.add(format[key]);
-    }
-  }
-  return formats;
-}
-
-/** Levenshtein distance, for "did you mean". */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-/** The format of that name; UserError with the known ones and the closest match otherwise. */
-export function reportFormat(name: string): ReportFormat {
-  const found = REPORT_FORMATS.find((format) => format.name === name);
-  if (found !== undefined) return found;
-  const names = REPORT_FORMATS.map((format) => format.name);
-  const closest = [...names].sort((a, b) => distance(name, a) - distance(name, b))[0] ?? '';
-  throw new UserError(`report format ${name}: unknown; known: ${names.join(', ')}; did you mean ${closest}?`);
-}
+/** Report formats by name, in the order `--help` shows. No two share a file: the tests see to it. */
+export const reportFormats = makeRegistry('report format', FORMATS, (format) => format.name);
 
 /**
  * Renders the formats and writes their files into `dir`, which is made if need be: all of them or, on failure, none.

@@ -63,6 +63,7 @@ const cell = z.object({
   samples: z.array(
     z.object({ event: count, time: z.number(), pid: z.int(), quantity: z.string(), measured: z.number(), predicted: z.number(), racy: z.boolean() }),
   ),
+  sampleSummary: z.array(z.object({ quantity: z.string(), samples: count, racy: count, exact: count, max_error: z.number() })),
   rejections: z.array(loss),
   losses: z.array(loss),
   oom: z.string().nullable(),

@@ -43,7 +43,7 @@ function wrapped(title: string, width: number): string[] {
 
 function metricColumn(groups: readonly TraceGroup<StoredCell>[], metric: Metric, headerWidth: number): TextColumn {
   const values = groups.map((group) => group.cells.map((cell) => metricValue(cell, metric)));
-  const shown = column(values.flat(), metric.unit, ' ');
+  const shown = column(values.flat(), metric, ' ');
   const marked = values.flatMap((list) => rank(list, metric.better).places.map((place) => place === 'best'));
   const texts = shown.texts.map((text, i) => `${text ?? '-'}${marked[i] ? '*' : ' '}`);
   const width = Math.max(headerWidth, ...texts.map((text) => text.length));

@@ -6,7 +6,17 @@
  */
 import type { Metric } from '../../core/metrics/metric.js';
 import { FRAME_USES, RESULT_SCHEMA } from '../../core/replay/result.js';
-import type { CellResult, Distribution, FragmentationPoint, MemoryPicture, RunResult, SamplePoint, TableLevel, Timeline } from '../../core/replay/result.js';
+import type {
+  CellResult,
+  Distribution,
+  FragmentationPoint,
+  MemoryPicture,
+  RunResult,
+  SamplePoint,
+  SampleSummary,
+  TableLevel,
+  Timeline,
+} from '../../core/replay/result.js';
 
 const metric = (
   name: string,
@@ -139,19 +149,26 @@ function fragmentationAt(shape: Shape, index: number, pmm: string): Fragmentatio
 const hugeFree = (point: FragmentationPoint): number => point.freeBlocks[9] * HUGE + point.freeBlocks[10] * 2 * HUGE;
 
 function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], pmm: string): Timeline {
-  const levels = [1, 2, 3, 4];
-  const now = ['event', 'time_ns', 'processes_count', 'anonymous_frames', 'file_frames', 'shared_frames', 'table_frames', 'kernel_frames', 'free_frames'];
-  const perLevel = ['table_frames_level_', 'table_entries_level_'].flatMap((name) => levels.map((level) => name + level));
-  const counters = ['lookups_count', 'tlb_misses_count', 'walk_refs', 'pmm_allocs_count', 'pmm_frees_count', 'pmm_steps_count'];
-  const columns = now.concat('free_huge_frames', perLevel, counters);
+  const now = ['event', 'time_ns', 'used_frames', 'anonymous_frames', 'file_frames', 'shared_frames', 'table_frames', 'kernel_frames', 'free_frames'];
+  const levels = ['pt_frames', 'pd_frames', 'pdpt_frames', 'pml4_frames'];
+  const counters = ['processes_count', 'minor_faults_count', 'lookups_count', 'tlb_misses_count', 'walk_refs', 'pmm_ops_count', 'pmm_steps'];
+  const columns = now.concat('free_whole_frames', levels, counters, 'unusable_free_index_order_9');
   const steps = 1 + scatterOf(pmm) * (pmm === 'free-stack' ? 0 : 2);
   const rows = shape.at.map((p, i) => {
     const allocs = Math.round(p.event * 0.8);
-    const frees = Math.max(0, allocs - used(p));
+    const ops = allocs + Math.max(0, allocs - used(p));
     const wobble = 1 + 0.05 * Math.sin(i / 3);
-    const now = [p.event, p.event * 850, p.processes, p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
-    const counters = [p.event * 3, Math.round(p.event * 0.4), Math.round(p.event * 0.7 * wobble), allocs, frees, Math.round((allocs + frees) * steps)];
-    return now.concat(p.tables, p.anonymous + p.file, p.tables[0], p.tables[1], p.tables[2], counters);
+    const frames = [p.event, p.event * 850, used(p), p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
+    const counts = [
+      p.processes,
+      Math.round(p.event * 0.4),
+      p.event * 3,
+      Math.round(p.event * 0.4),
+      Math.round(p.event * 0.7 * wobble),
+      ops,
+      Math.round(ops * steps),
+    ];
+    return frames.concat(p.tables, counts, fragmentation[i].unusableIndex[9] / 1000);
   });
   return { columns, rows };
 }
@@ -220,6 +237,15 @@ function samplesOf(trace: number, shape: Shape): SamplePoint[] {
       return { event: p.event, time: p.event * 850, pid: 15203, quantity, measured: predicted + wrong(quantity, i), predicted, racy: i === 7 };
     }),
   );
+}
+
+function summaryOf(samples: readonly SamplePoint[]): SampleSummary[] {
+  return [...new Set(samples.map((s) => s.quantity))].map((quantity) => {
+    const own = samples.filter((s) => s.quantity === quantity);
+    const steady = own.filter((s) => !s.racy);
+    const errors = steady.map((s) => Math.abs(s.predicted - s.measured));
+    return { quantity, samples: own.length, racy: own.length - steady.length, exact: errors.filter((e) => e === 0).length, max_error: Math.max(...errors) };
+  });
 }
 
 function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): CellResult {
@@ -312,6 +338,7 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
       { name: 'process', objectBytes: 640, live: 5, slabs: 1 },
     ],
     samples: samplesOf(trace, shape),
+    sampleSummary: summaryOf(samplesOf(trace, shape)),
     rejections: trace === 0 ? [{ cause: 'free of a pointer never allocated', count: 12, first: 'server-mix.csv:1841' }] : [],
     losses: trace === 1 ? [{ cause: 'kmem:rss_stat, a counter and no event', count: 2309, first: 'pyfork/events.perf.txt.gz:254' }] : [],
     oom: trace === 0 && pmm === 'buddy' ? 'event 731204: order 0 for pid 7; user 196 211 frames, tables 1 221; free blocks per order: none' : null,

@@ -36,9 +36,12 @@ describe('numbers for people', () => {
     expect([0.00123, 0.354, 2.18, 12.34, 119.4, 5].map(compact)).toEqual(['0.0012', '0.354', '2.18', '12.3', '119', '5']);
   });
   it('shows as many decimals as tell values apart', () => {
-    expect(column([1.001, 1.002, 1], 'refs').texts).toEqual(['1.001', '1.002', '1.000']);
-    expect(column([0.5, null, 0.25], 'ratio')).toEqual({ unit: '%', texts: ['50', null, '25'] });
-    expect(column([20 * 2 ** 20, 2 ** 20], 'bytes')).toEqual({ unit: 'MiB', texts: ['20', '1'] });
+    expect(column([1.001, 1.002, 1], { name: 'x', unit: 'refs' }).texts).toEqual(['1.001', '1.002', '1.000']);
+    expect(column([0.5, null, 0.25], { name: 'miss_ratio', unit: 'ratio' })).toEqual({ unit: '%', texts: ['50', null, '25'] });
+    expect(column([20 * 2 ** 20, 2 ** 20], { name: 'x', unit: 'bytes' })).toEqual({ unit: 'MiB', texts: ['20', '1'] });
+  });
+  it('shows shares in percent, but not numbers of one thing per another', () => {
+    expect(column([1.25], { name: 'pmm_steps_per_op', unit: 'ratio' })).toEqual({ unit: '', texts: ['1.25'] });
   });
   it('is exact for files', () => {
     for (const value of [0.1, 1 / 3, 2 ** 53, 5e-324, -0, 1e21]) expect(Number(exact(value))).toBe(value === 0 ? 0 : value);
