@@ -169,7 +169,9 @@ export class MemoryTarget implements ByteTarget {
     } catch (error) {
       this.abort();
       const reason = fileError(this.path, 'write', error);
-      throw reason instanceof UserError ? new UserError(`${reason.message} (temporary file; set TMPDIR to a place with room, or raise --trace-memory)`) : reason;
+      throw reason instanceof UserError
+        ? new UserError(`${reason.message} (temporary file; set TMPDIR to a place with room, or raise --trace-memory)`)
+        : reason;
     }
   }
 
@@ -219,10 +221,10 @@ export class FileSource implements ByteSource {
     private readonly temporary = false,
   ) {
     try {
+      // Looked at before it is opened: what is read from a pipe would be gone.
+      if (!statSync(path).isFile()) throw new UserError(`${path}: a .fwt trace must be a file, not a pipe or a directory`);
       this.fd = openSync(path, 'r');
-      const info = fstatSync(this.fd);
-      if (!info.isFile()) throw new UserError(`${path}: a .fwt trace must be a file, not a pipe or a directory`);
-      this.size = info.size;
+      this.size = fstatSync(this.fd).size;
     } catch (error) {
       throw fileError(path, 'read', error);
     }

@@ -34,7 +34,19 @@ export class EventList implements EventSink {
     return this.table.list();
   }
 
-  push(time: number, pid: number, tid: number, op: Op, addr: number, size: number, addr2: number, arg: number, flags: number, cpu: number, text?: string): void {
+  push(
+    time: number,
+    pid: number,
+    tid: number,
+    op: Op,
+    addr: number,
+    size: number,
+    addr2: number,
+    arg: number,
+    flags: number,
+    cpu: number,
+    text?: string,
+  ): void {
     const event: TraceEvent = { time, pid, tid, op, addr, size, addr2, arg, flags, cpu };
     if (text !== undefined && text !== '') event.text = text;
     this.events.push(event);

@@ -42,9 +42,38 @@ export const enum Op {
 
 /** Name by number, index 0 unused. */
 export const OP_NAMES: readonly string[] = [
-  '', 'fork', 'vfork', 'thread', 'exec', 'exit', 'mmap', 'munmap', 'mremap', 'mprotect', 'madvise', 'mlock', 'munlock', 'brk',
-  'malloc', 'calloc', 'memalign', 'realloc', 'free', 'share', 'object', 'cache', 'read', 'write', 'fetch', 'kmalloc', 'kfree',
-  'kmap', 'kunmap', 'page_alloc', 'page_free', 'sample',
+  '',
+  'fork',
+  'vfork',
+  'thread',
+  'exec',
+  'exit',
+  'mmap',
+  'munmap',
+  'mremap',
+  'mprotect',
+  'madvise',
+  'mlock',
+  'munlock',
+  'brk',
+  'malloc',
+  'calloc',
+  'memalign',
+  'realloc',
+  'free',
+  'share',
+  'object',
+  'cache',
+  'read',
+  'write',
+  'fetch',
+  'kmalloc',
+  'kfree',
+  'kmap',
+  'kunmap',
+  'page_alloc',
+  'page_free',
+  'sample',
 ];
 export const OP_COUNT = 32;
 
@@ -86,9 +115,38 @@ export const enum Flag {
 
 /** Word by bit number, as CSV and messages print them. */
 export const FLAG_NAMES: readonly string[] = [
-  'r', 'w', 'x', 'shared', 'fixed', 'populate', 'grows-down', 'stack', 'noreserve', 'locked', 'vdso', 'vvar', 'vm', 'group', 'dontunmap',
-  'onfault', 'current', 'future', 'file', 'shm', 'remove', 'present', 'absent', 'kernel', 'args', 'fault', 'racy', 'unmovable', 'movable',
-  'reclaimable', 'dma', 'dma32',
+  'r',
+  'w',
+  'x',
+  'shared',
+  'fixed',
+  'populate',
+  'grows-down',
+  'stack',
+  'noreserve',
+  'locked',
+  'vdso',
+  'vvar',
+  'vm',
+  'group',
+  'dontunmap',
+  'onfault',
+  'current',
+  'future',
+  'file',
+  'shm',
+  'remove',
+  'present',
+  'absent',
+  'kernel',
+  'args',
+  'fault',
+  'racy',
+  'unmovable',
+  'movable',
+  'reclaimable',
+  'dma',
+  'dma32',
 ];
 
 /** Quantities of `sample` events (arg); KiB for the memory ones, as /proc/PID/status prints them. */
@@ -103,7 +161,15 @@ export const enum Quantity {
   threads = 8,
 }
 export const QUANTITY_NAMES: readonly string[] = [
-  '', 'vm_size_kb', 'vm_pte_kb', 'rss_anon_kb', 'rss_file_kb', 'rss_shmem_kb', 'minor_faults', 'major_faults', 'threads',
+  '',
+  'vm_size_kb',
+  'vm_pte_kb',
+  'rss_anon_kb',
+  'rss_file_kb',
+  'rss_shmem_kb',
+  'minor_faults',
+  'major_faults',
+  'threads',
 ];
 
 /** Rows in a full block. */

@@ -144,7 +144,17 @@ function dataBytes(encoding: Encoding, width: number, count: number, n: number):
   }
 }
 
-function decodeDoubles(t: Float64Array, v: PayloadViews, at: number, n: number, encoding: Encoding, width: number, count: number, base: number, step: number): void {
+function decodeDoubles(
+  t: Float64Array,
+  v: PayloadViews,
+  at: number,
+  n: number,
+  encoding: Encoding,
+  width: number,
+  count: number,
+  base: number,
+  step: number,
+): void {
   if (encoding === Encoding.offset) {
     if (width === 1) doublesFrom8(t, v.u8, at, n, base);
     else if (width === 2) doublesFrom16(t, v.u16, at >> 1, n, base);
@@ -165,7 +175,17 @@ function decodeDoubles(t: Float64Array, v: PayloadViews, at: number, n: number, 
   else t.set(v.u8.subarray(at, at + n));
 }
 
-function decodeIntegers(t: Int32Array, v: PayloadViews, at: number, n: number, encoding: Encoding, width: number, count: number, base: number, step: number): void {
+function decodeIntegers(
+  t: Int32Array,
+  v: PayloadViews,
+  at: number,
+  n: number,
+  encoding: Encoding,
+  width: number,
+  count: number,
+  base: number,
+  step: number,
+): void {
   if (encoding === Encoding.offset) {
     if (width === 1) integersFrom8(t, v.u8, at, n, base | 0);
     else if (width === 2) integersFrom16(t, v.u16, at >> 1, n, base | 0);

@@ -7,27 +7,13 @@
  * and what its reader lost does not count.
  */
 import { createHash } from 'node:crypto';
-import zlib from 'node:zlib';
 import { BLOCK_ROWS, createBlock, Flag, Op, OP_COUNT, OP_NAMES, type EventBlock, type EventSink, type TraceHeader } from './event.js';
-import { FileTarget, type ByteTarget } from './bytes.js';
+import { joinAddr } from '../arch/address.js';
+import type { ByteTarget } from './bytes.js';
 import { LossTable } from './event-list.js';
-import { pack, requireWritable } from './fwt-codec.js';
+import { ContainerWriter } from './fwt-container.js';
 import { BlockEncoder } from './fwt-encode.js';
-import {
-  align8,
-  BLOCK_HEADER_BYTES,
-  BLOCK_MAGIC,
-  CODEC_NAMES,
-  END_MAGIC,
-  FILE_HEADER_BYTES,
-  FILE_MAGIC,
-  FWT_VERSION,
-  requireLittleEndian,
-  TRAILER_BYTES,
-  type CodecName,
-  type Footer,
-  type TraceObject,
-} from './fwt-layout.js';
+import type { CodecName, Footer, TraceObject } from './fwt-layout.js';
 
 export interface WriterOptions {
   /** How payloads are packed; deflate unless told otherwise. */
@@ -42,32 +28,35 @@ const ADDRESS_LIMIT = 2 ** 56;
 
 /** An EventSink that writes a container. `finish` or `abort` must be called; an error thrown by `push` or `finish` has aborted already. */
 export class FwtWriter implements EventSink {
-  private readonly target: ByteTarget;
-  private readonly codec: CodecName;
+  private readonly container: ContainerWriter;
   private readonly block = createBlock();
   private readonly encoder = new BlockEncoder();
   private readonly hash = createHash('sha256');
   private readonly table: LossTable;
   private readonly counts = new Float64Array(OP_COUNT);
   private readonly objects = new Map<number, TraceObject>();
-  private readonly blocks: Footer['blocks'] = [];
-  private offset = 0;
   private rows = 0;
   private textLength = 0;
 
   /** `target`: the path of the file, or where else the bytes go. UserError when it cannot be written or the codec is not available. */
   constructor(target: string | ByteTarget, options: WriterOptions = {}) {
-    requireLittleEndian();
-    this.codec = options.codec ?? 'deflate';
-    requireWritable(this.codec);
     this.table = new LossTable(options.strict === true);
-    this.target = typeof target === 'string' ? new FileTarget(target) : target;
-    const header = new Uint32Array([FILE_MAGIC, FWT_VERSION, 0, 0]);
-    header[3] = zlib.crc32(bytesOf(header, FILE_HEADER_BYTES - 4));
-    this.write(bytesOf(header, FILE_HEADER_BYTES));
+    this.container = new ContainerWriter(target, options.codec ?? 'deflate');
   }
 
-  push(time: number, pid: number, tid: number, op: Op, addr: number, size: number, addr2: number, arg: number, flags: number, cpu: number, text?: string): void {
+  push(
+    time: number,
+    pid: number,
+    tid: number,
+    op: Op,
+    addr: number,
+    size: number,
+    addr2: number,
+    arg: number,
+    flags: number,
+    cpu: number,
+    text?: string,
+  ): void {
     const b = this.block;
     const row = b.length;
     // Written so that NaN fails as well.
@@ -98,7 +87,16 @@ export class FwtWriter implements EventSink {
     this.table.add(cause, where);
   }
 
-  /** Losses that were counted before (by the reader of the trace that is copied). */
+  /** Pushes every row of `b`. */
+  pushBlock(b: EventBlock): void {
+    for (let i = 0; i < b.length; i++) {
+      const at = (column: { readonly [row: number]: number }): number => column[i] as number;
+      const addr = joinAddr(at(b.addrHi), at(b.addrLo));
+      this.push(at(b.time), at(b.pid), at(b.tid), at(b.op) as Op, addr, at(b.size), at(b.addr2), at(b.arg), at(b.flags), at(b.cpu), b.text.get(i));
+    }
+  }
+
+  /** Counts losses that the reader of a copied trace had counted. */
   addLoss(cause: string, count: number, first: string): void {
     this.table.add(cause, first, count);
   }
@@ -114,11 +112,6 @@ export class FwtWriter implements EventSink {
     this.objects.set(id, { id, kind, path: path ?? '' });
   }
 
-  private write(bytes: Uint8Array): void {
-    this.target.write(bytes);
-    this.offset += bytes.length;
-  }
-
   private flush(): void {
     const b = this.block;
     if (b.length === 0) return;
@@ -128,24 +121,7 @@ export class FwtWriter implements EventSink {
         this.counts[op] = (this.counts[op] as number) + 1;
       }
       hashBlock(this.hash, b);
-      const raw = this.encoder.encode(b);
-      const stored = pack(this.codec, raw);
-      const padding = PADDING.subarray(0, align8(stored.length) - stored.length);
-      const header = new Uint32Array([
-        BLOCK_MAGIC,
-        b.length,
-        CODEC_NAMES.indexOf(this.codec),
-        raw.length,
-        stored.length,
-        zlib.crc32(padding, zlib.crc32(stored)),
-        this.blocks.length,
-        0,
-      ]);
-      header[7] = zlib.crc32(bytesOf(header, BLOCK_HEADER_BYTES - 4));
-      this.blocks.push([this.offset, b.length, raw.length]);
-      this.write(bytesOf(header, BLOCK_HEADER_BYTES));
-      this.write(stored);
-      if (padding.length > 0) this.write(padding);
+      this.container.block(this.encoder.encode(b), b.length);
     } catch (error) {
       this.abort();
       throw error;
@@ -159,46 +135,24 @@ export class FwtWriter implements EventSink {
   /** Writes what remains and the index; the file now has its name. Returns what the index holds. */
   finish(header: TraceHeader): Footer {
     this.flush();
-    try {
-      this.hash.update(JSON.stringify([header.pageSize, sorted({ ...header.captured }), sorted(header.kernel)]));
-      const counts: Record<string, number> = {};
-      for (let op = 1; op < OP_COUNT; op++) if (this.counts[op] !== 0) counts[OP_NAMES[op] as string] = this.counts[op] as number;
-      const footer: Footer = {
-        header,
-        losses: this.table.list(),
-        rows: this.rows,
-        counts,
-        hash: this.hash.digest('hex'),
-        codec: this.codec,
-        objects: [...this.objects.values()],
-        blocks: this.blocks,
-      };
-      const json = Buffer.from(JSON.stringify(footer), 'utf8');
-      const bytes = Buffer.alloc(align8(json.length), ' ');
-      json.copy(bytes);
-      const at = this.offset;
-      this.write(bytes);
-      const length = this.offset + TRAILER_BYTES;
-      const trailer = new Uint32Array([at % 4294967296, at / 4294967296, bytes.length, zlib.crc32(bytes), length % 4294967296, length / 4294967296, 0, END_MAGIC]);
-      trailer[6] = zlib.crc32(bytesOf(trailer, 24));
-      this.write(bytesOf(trailer, TRAILER_BYTES));
-      this.target.finish();
-      return footer;
-    } catch (error) {
-      this.abort();
-      throw error;
-    }
+    this.hash.update(JSON.stringify([header.pageSize, sorted({ ...header.captured }), sorted(header.kernel)]));
+    const counts: Record<string, number> = {};
+    for (let op = 1; op < OP_COUNT; op++) if (this.counts[op] !== 0) counts[OP_NAMES[op] as string] = this.counts[op] as number;
+    return this.container.finish({
+      header,
+      losses: this.table.list(),
+      rows: this.rows,
+      counts,
+      hash: this.hash.digest('hex'),
+      objects: [...this.objects.values()],
+    });
   }
 
   /** Gives up; nothing of the container remains. Harmless after `finish`. */
   abort(): void {
-    this.target.abort();
+    this.container.abort();
   }
 }
-
-const PADDING = new Uint8Array(8);
-
-const bytesOf = (words: Uint32Array, length: number): Uint8Array => new Uint8Array(words.buffer, 0, length);
 
 /** Keys in order, so that the order in which an importer found things does not matter. */
 function sorted(record: Record<string, unknown>): [string, unknown][] {

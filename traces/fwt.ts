@@ -8,6 +8,7 @@ import zlib from 'node:zlib';
 import { createBlock, OP_COUNT, OP_NAMES, UserError, type EventBlock, type Loss, type Trace, type TraceHeader } from './event.js';
 import { FileSource, MemorySource, type ByteSource } from './bytes.js';
 import { codecReady, unpack } from './fwt-codec.js';
+import type { ContainerWriter } from './fwt-container.js';
 import { BlockDecoder, PayloadError, payloadViews, type PayloadViews } from './fwt-decode.js';
 import {
   align8,
@@ -47,10 +48,11 @@ export class FwtTrace implements Trace {
   readonly objects: readonly TraceObject[];
   /** Bytes of all payloads when unpacked. */
   readonly rawBytes: number;
+  private readonly footer: Footer;
   private readonly index: Footer['blocks'];
   private readonly footerOffset: number;
-  /** Blocks in memory whose CRC held already. */
-  private readonly verified: Uint8Array | null;
+  /** Blocks whose CRC held already; what is in memory is not checked again. */
+  private readonly verified: Uint8Array;
   private open = true;
 
   /** `file` is what messages call it. `source` is closed on failure, and by `close`. */
@@ -62,6 +64,7 @@ export class FwtTrace implements Trace {
     try {
       requireLittleEndian();
       const { footer, footerOffset } = readFooter(source, file);
+      this.footer = footer;
       this.header = footer.header;
       this.losses = footer.losses;
       this.rows = footer.rows;
@@ -73,7 +76,7 @@ export class FwtTrace implements Trace {
       this.index = footer.blocks;
       this.footerOffset = footerOffset;
       this.rawBytes = footer.blocks.reduce((sum, [, , raw]) => sum + raw, 0);
-      this.verified = source.memory === null ? null : new Uint8Array(footer.blocks.length);
+      this.verified = new Uint8Array(footer.blocks.length);
     } catch (error) {
       source.close();
       throw error;
@@ -86,10 +89,39 @@ export class FwtTrace implements Trace {
    */
   *blocks(into: EventBlock = createBlock()): Generator<EventBlock, void, undefined> {
     const decoder = new BlockDecoder(into);
+    for (const { number, views, start, bytes } of this.payloads()) {
+      try {
+        decoder.decode(views, start, bytes, (this.index[number] as Footer['blocks'][number])[1]);
+      } catch (error) {
+        if (error instanceof PayloadError) throw this.damaged(number, error.message);
+        throw error;
+      }
+      yield into;
+    }
+  }
+
+  get blockCount(): number {
+    return this.index.length;
+  }
+
+  /** Bytes of the index. */
+  get indexBytes(): number {
+    return this.source.size - this.footerOffset;
+  }
+
+  /** Writes the same trace, packed otherwise. */
+  repack(writer: ContainerWriter): Footer {
+    for (const { number, views, start, bytes } of this.payloads())
+      writer.block(views.u8.subarray(start, start + bytes), (this.index[number] as Footer['blocks'][number])[1]);
+    return writer.finish(this.footer);
+  }
+
+  /** The unpacked payload of every block; valid until the next one. */
+  private *payloads(): Generator<Payload, void, undefined> {
     const reader = this.source.memory === null ? this.fileReader() : this.memoryReader(this.source.memory);
     for (let number = 0; number < this.index.length; number++) {
       if (!this.open) throw new Error(`trace ${this.name} is read after it was closed`);
-      yield this.decode(number, decoder, reader(number));
+      yield this.payload(number, reader(number));
     }
   }
 
@@ -130,32 +162,29 @@ export class FwtTrace implements Trace {
     return new UserError(`${this.file}: block ${number} is damaged (${what}); ${AGAIN}`);
   }
 
-  private decode(number: number, decoder: BlockDecoder, { views, start, bytes }: StoredBlock): EventBlock {
+  /** Checks a block and unpacks it. */
+  private payload(number: number, { views, start, bytes }: StoredBlock): Payload {
     const [, rows, raw] = this.index[number] as Footer['blocks'][number];
     const head = start >> 2;
     const { u8, u32 } = views;
     const stored = u32[head + 4] as number;
-    const payload = start + BLOCK_HEADER_BYTES;
-    if (this.verified === null || this.verified[number] === 0) {
-      if (u32[head] !== BLOCK_MAGIC || u32[head + 7] !== zlib.crc32(u8.subarray(start, start + BLOCK_HEADER_BYTES - 4))) throw this.damaged(number, 'its header');
+    const at = start + BLOCK_HEADER_BYTES;
+    if (this.verified[number] === 0 || this.source.memory === null) {
+      if (u32[head] !== BLOCK_MAGIC || u32[head + 7] !== zlib.crc32(u8.subarray(start, start + BLOCK_HEADER_BYTES - 4)))
+        throw this.damaged(number, 'its header');
       if (u32[head + 1] !== rows || u32[head + 3] !== raw || u32[head + 6] !== number || align8(stored) !== bytes - BLOCK_HEADER_BYTES)
         throw this.damaged(number, 'the index does not fit it');
-      if (u32[head + 5] !== zlib.crc32(u8.subarray(payload, start + bytes))) throw this.damaged(number, 'its CRC is wrong');
-      if (this.verified !== null) this.verified[number] = 1;
+      if (u32[head + 5] !== zlib.crc32(u8.subarray(at, start + bytes))) throw this.damaged(number, 'its CRC is wrong');
+      this.verified[number] = 1;
     }
     const codec = CODEC_NAMES[u32[head + 2] as number];
     if (codec === undefined) throw new UserError(`${this.file}: block ${number} is packed with codec ${u32[head + 2]}, which this version does not know`);
-    try {
-      if (codec === 'none') return decoder.decode(views, payload, stored, rows);
-      if (!codecReady(codec)) throw new Error(`codec ${codec} is not ready: prepareCodec was not awaited`);
-      const unpacked = unpack(codec, u8.subarray(payload, payload + stored), raw);
-      if (unpacked === null) throw this.damaged(number, `${codec} cannot unpack it`);
-      const whole = unpacked.byteOffset % 8 === 0 ? unpacked : unpacked.slice();
-      return decoder.decode(payloadViews(whole.buffer), whole.byteOffset, raw, rows);
-    } catch (error) {
-      if (error instanceof PayloadError) throw this.damaged(number, error.message);
-      throw error;
-    }
+    if (codec === 'none') return { number, views, start: at, bytes: raw };
+    if (!codecReady(codec)) throw new Error(`codec ${codec} is not ready: prepareCodec was not awaited`);
+    const unpacked = unpack(codec, u8.subarray(at, at + stored), raw);
+    if (unpacked === null) throw this.damaged(number, `${codec} cannot unpack it`);
+    const whole = unpacked.byteOffset % 8 === 0 ? unpacked : unpacked.slice();
+    return { number, views: payloadViews(whole.buffer), start: whole.byteOffset, bytes: raw };
   }
 
   /** Closes the file (a temporary one is removed). Reading afterwards is a defect of the caller. */
@@ -163,6 +192,14 @@ export class FwtTrace implements Trace {
     this.open = false;
     this.source.close();
   }
+}
+
+/** An unpacked payload: `bytes` bytes at `start` of the views' buffer. */
+interface Payload {
+  number: number;
+  views: PayloadViews;
+  start: number;
+  bytes: number;
 }
 
 interface StoredBlock {
@@ -218,7 +255,8 @@ function whatIsMissing(source: ByteSource): string {
     if (room < BLOCK_HEADER_BYTES) return `cut off in the header of block ${number}, the index is missing; ${AGAIN}`;
     const { u32 } = words(source, at, BLOCK_HEADER_BYTES);
     const stored = align8(u32[4] as number);
-    if (room < BLOCK_HEADER_BYTES + stored) return `cut off in block ${number}, ${BLOCK_HEADER_BYTES + stored - room} bytes of it and the index are missing; ${AGAIN}`;
+    if (room < BLOCK_HEADER_BYTES + stored)
+      return `cut off in block ${number}, ${BLOCK_HEADER_BYTES + stored - room} bytes of it and the index are missing; ${AGAIN}`;
     at += BLOCK_HEADER_BYTES + stored;
   }
 }
