@@ -5,8 +5,8 @@ import type { WalkStep } from '../arch.js';
 import { Cell, type Store } from './store.js';
 
 export function makeAudit(store: Store) {
-  const { LEVELS, ENTRIES, WORDS, GROUP_SHIFT, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, HALF, PAGE_SHIFT, SPLIT_PAGES } = store;
-  const { P, A, PS, MAX_LEAF, MAX_SPACES, MAX_TABLES, pt, tableOf, roots, tableCount, spaceCount, deposits, state, spans, indexOf } = store;
+  const { LEVELS, ENTRIES, MASK, WORDS, GROUP_SHIFT, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, HALF, PAGE_SHIFT, SPLIT_PAGES } = store;
+  const { P, A, PS, MAX_LEAF, MAX_SPACES, MAX_TABLES, pt, tableOf, roots, tableCount, spaceCount, deposits, spare, state, spans, indexOf } = store;
   const encode = store.spec.encode;
   const P_PS = P | PS;
 
@@ -33,7 +33,7 @@ export function makeAudit(store: Store) {
     const visit = (t: number, level: number): void => {
       entries[level] += pt[t + COUNT];
       if (level === 1) return;
-      for (let i = store.nextUsed(t, 0); i < ENTRIES; i = store.nextUsed(t, i + 1)) {
+      for (let i = store.nextUsed(t, 0, MASK); i < ENTRIES; i = store.nextUsed(t, i + 1, MASK)) {
         if ((pt[t + 2 * i] & P_PS) === P) visit(tableOf[pt[t + 2 * i + 1]], level - 1);
       }
     };
@@ -104,16 +104,22 @@ export function makeAudit(store: Store) {
       if (pt[t + SUMMARY] !== summary) fail(`${at} has a wrong summary word`);
     };
 
+    let withdrawn = 0;
     for (let s = 0; s <= MAX_SPACES; s++) {
       if (roots[s] === 0) {
-        if (deposits[s] !== 0) fail(`space ${s - 1} does not exist but holds deposited tables`);
+        if (deposits[s] !== 0 || spare[s] !== 0) fail(`space ${s - 1} does not exist but holds deposited tables`);
         continue;
       }
       check(roots[s], LEVELS, s - 1);
+      let deposited = 0;
       for (let d = deposits[s]; d !== 0; d = pt[d + NEXT]) {
         enter(d, 1, s - 1);
+        deposited++;
         if (pt[d + COUNT] !== 0) fail(`deposited ${place(s - 1, 1, d)} is not empty`);
       }
+      // Withdrawn tables are in their owner's hands: only their number is known here.
+      withdrawn += spare[s] - deposited;
+      bySpace.set(s * 8 + 1, (bySpace.get(s * 8 + 1) ?? 0) + spare[s] - deposited);
     }
     for (let level = 1; level <= LEVELS; level++) {
       let sum = 0;
@@ -135,7 +141,7 @@ export function makeAudit(store: Store) {
       for (let k = 0; k < BITMAP + WORDS; k++) if (pt[t + k] !== 0) fail(`free table ${t} is not empty (word ${k})`);
       free++;
     }
-    if (seen.size !== state[Cell.watermark] / BLOCK - 1)
+    if (seen.size + withdrawn !== state[Cell.watermark] / BLOCK - 1)
       fail(`${seen.size} tables found (${free} free) of ${state[Cell.watermark] / BLOCK - 1} (slab: ${MAX_TABLES})`);
   }
 

@@ -14,9 +14,9 @@ import type { Walk } from './walk.js';
 
 export function makeCopy(store: Store, walk: Walk, range: Range) {
   const { LEVELS, ENTRIES, MASK, GROUP, GROUP_SHIFT, BITMAP, COUNT, FRAME, SUMMARY, NEXT, HALF, HALF_PAGES, SPLIT_PAGES, PAGE_SHIFT, MAX_SPACES } = store;
-  const { P, RW, A, PS, pt, tableOf, roots, spaceCount, deposits, state, spans } = store;
+  const { P, RW, A, PS, pt, tableOf, roots, spaceCount, deposits, spare, state, spans } = store;
   const { reserve, take, release, setBit, clearBit, nextUsed, changed, link, indexOf } = store;
-  const { cut, uncut, rootOf, splitInto } = walk;
+  const { cut, uncut, rootOf, splitInto, tableAt } = walk;
   const { bound, first, last, zapped, note, entryHi, entryLo, freeTables } = range;
   const { dropped, copied } = store.options.observer;
   const P_PS = P | PS;
@@ -32,7 +32,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     if (reserve(1, pid) !== 0) return ENOMEM;
     const r = take(LEVELS, pid);
     const k = roots[0];
-    for (let i = nextUsed(k, HALF); i < ENTRIES; i = nextUsed(k, i + 1)) {
+    for (let i = nextUsed(k, HALF, MASK); i < ENTRIES; i = nextUsed(k, i + 1, MASK)) {
       const o = i << 1;
       pt[(r + o) | 0] = pt[(k + o) | 0] & ~A;
       pt[(r + o + 1) | 0] = pt[(k + o + 1) | 0];
@@ -99,7 +99,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     const r = Number.isInteger(pid) && pid >= 0 && pid < MAX_SPACES ? roots[pid + 1] : 0;
     if (r === 0) return ESRCH;
     const k = roots[0];
-    for (let i = nextUsed(k, HALF); i < ENTRIES; i = nextUsed(k, i + 1)) {
+    for (let i = nextUsed(k, HALF, MASK); i < ENTRIES; i = nextUsed(k, i + 1, MASK)) {
       const o = i << 1;
       pt[(r + o) | 0] = 0;
       pt[(r + o + 1) | 0] = 0;
@@ -109,8 +109,10 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     while (d !== 0) {
       const next = pt[d + NEXT];
       release(d, 1, pid);
+      spare[pid + 1]--;
       d = next;
     }
+    if (spare[pid + 1] !== 0) throw new Error(`broken invariant: space ${pid} ends while ${spare[pid + 1]} of its withdrawn tables are in nobody's place`);
     roots[pid + 1] = 0;
     dropTable(r, LEVELS, pid);
     return 0;
@@ -199,9 +201,8 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     if (from < 0 || to < 0 || source === target || pt[(target + COUNT) | 0] !== 0) {
       throw new Error(`broken invariant: space ${from} cannot be copied to ${to}, which must be another, empty process space`);
     }
-    let need = 0;
+    let need = -spare[from + 1];
     for (let l = 1; l < LEVELS; l++) need += spaceCount[((from + 1) * 8 + l) | 0];
-    for (let d = deposits[from + 1]; d !== 0; d = pt[(d + NEXT) | 0]) need--;
     if (reserve(need, to) !== 0) return ENOMEM;
     copyInner(source, target, LEVELS, to);
     return 0;
@@ -214,7 +215,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
     let need = 0;
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const x = pt[(t + (i << 1)) | 0];
       const y = n === 0 ? 0 : pt[(n + (i << 1)) | 0];
       if (level === 1 || (x & P_PS) !== P) {
@@ -238,7 +239,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
   function copyPart(t: number, n: number, level: number, edge: number, pid: number): void {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const q = (t + (i << 1)) | 0;
       const r = (n + (i << 1)) | 0;
       if (level === 1 || (pt[q] & P_PS) !== P) {
@@ -305,13 +306,20 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     return t === 0 || pt[t + 2 * indexOf(level, hi, lo)] === 0;
   }
 
-  /** A large leaf at source page `vpn` that moves whole, or is split because its target is not aligned. */
-  function planLarge(vpn: number, level: number): boolean {
-    if (plan[PLAN_DELTA] % spans[level] === 0) return planTarget(vpn + plan[PLAN_DELTA], level);
+  /** True when a leaf of `level` goes to target page `vpn` in one piece: the target is aligned and no table (perhaps an empty one) stands there. */
+  function whole(vpn: number, level: number): boolean {
+    if (level === 1) return true;
+    if (plan[PLAN_DELTA] % spans[level] !== 0) return false;
+    const hi = Math.floor(vpn / SPLIT_PAGES);
+    return tableAt(plan[PLAN_PID], hi, (vpn - hi * SPLIT_PAGES) * 2 ** PAGE_SHIFT, level - 1) === 0;
+  }
+
+  /** A leaf at source page `vpn`, which moves whole or is split. */
+  function planLeaf(vpn: number, level: number): boolean {
+    if (whole(vpn + plan[PLAN_DELTA], level)) return planTarget(vpn + plan[PLAN_DELTA], level);
     plan[PLAN_NEED]++;
     for (let i = 0; i < ENTRIES; i++) {
-      const p = vpn + i * spans[level - 1];
-      if (!(level === 2 ? planTarget(p + plan[PLAN_DELTA], 1) : planLarge(p, level - 1))) return false;
+      if (!planLeaf(vpn + i * spans[level - 1], level - 1)) return false;
     }
     return true;
   }
@@ -319,13 +327,13 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
   function planMove(t: number, level: number, edge: number, hi: number, lo: number): boolean {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const q = t + 2 * i;
       const chi = hi + entryHi(level, i);
       const clo = lo | entryLo(level, i);
       if (level > 1 && (pt[q] & P_PS) === P) {
         if (!planMove(tableOf[pt[q + 1]], level - 1, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), chi, clo)) return false;
-      } else if (!planLarge(chi * SPLIT_PAGES + (clo >>> PAGE_SHIFT), level)) return false;
+      } else if (!planLeaf(chi * SPLIT_PAGES + (clo >>> PAGE_SHIFT), level)) return false;
     }
     return true;
   }
@@ -352,11 +360,12 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
     const pid = plan[PLAN_PID];
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const q = t + 2 * i;
       const chi = hi + entryHi(level, i);
       const clo = lo | entryLo(level, i);
-      if (level > 1 && (pt[q] & P_PS) !== P && plan[PLAN_DELTA] % spans[level] !== 0) splitInto(t, level, i, take(level - 1, pid), pid);
+      const to = chi * SPLIT_PAGES + (clo >>> PAGE_SHIFT) + plan[PLAN_DELTA];
+      if (level > 1 && (pt[q] & P_PS) !== P && !whole(to, level)) splitInto(t, level, i, take(level - 1, pid), pid);
       if (level > 1 && (pt[q] & P_PS) === P) {
         moveTables(tableOf[pt[q + 1]], level - 1, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), chi, clo);
         continue;
@@ -368,7 +377,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
       clearBit(t, i);
       changed(t, level, i);
       note(chi, clo);
-      place(chi * SPLIT_PAGES + (clo >>> PAGE_SHIFT) + plan[PLAN_DELTA], level, w0, w1);
+      place(to, level, w0, w1);
     }
   }
 

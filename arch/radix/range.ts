@@ -12,7 +12,7 @@ import type { Walk } from './walk.js';
 export function makeRange(store: Store, walk: Walk) {
   const { LEVELS, MASK, GROUP, GROUP_SHIFT, BITMAP, COUNT, SUMMARY, PAGE_SHIFT, INDEX_BITS, ROOT_BITS, SPLIT_PAGES, HALF_PAGES, P, PS } = store;
   const { pt, tableOf, roots, state, spans, indexOf, unlink, clearBit, nextUsed, groupEmpty, changed } = store;
-  const { cut } = walk;
+  const { cut, leafTable } = walk;
   const dropped = store.options.observer.dropped;
   const P_PS = P | PS;
   const KEEP = Cell.keep;
@@ -21,11 +21,13 @@ export function makeRange(store: Store, walk: Walk) {
   const SET = Cell.set;
   const LARGE_LEAVES = Cell.largeLeaves;
   const ROOT_SIGN = 32 - ROOT_BITS;
+  const PER_SPLIT = 1 / SPLIT_PAGES;
 
   /** Index bounds by level of the running operation, inclusive. */
   const first = new Int32Array(64);
   const last = new Int32Array(64);
   const zapped = new Int32Array(66);
+  const path = new Int32Array(64);
 
   /** Page number at which entry i of a table at `level` begins, relative to the table: added to hi and to lo. */
   function entryHi(level: number, i: number): number {
@@ -48,17 +50,17 @@ export function makeRange(store: Store, walk: Walk) {
     zapped[0] = (n + 1) | 0;
   }
 
-  /** Sets the bounds; false when nothing can be in the range. */
+  /** Sets the bounds of a canonical range in one half of the address space; false when nothing can be in it. */
   function bound(pid: number, start: number, end: number): boolean {
     zapped[0] = 0;
     zapped[1] = 0;
     if (!(start < end) || roots[(pid + 1) | 0] === 0) return false;
     const z = end - 1;
-    const hi = Math.floor(start / SPLIT_PAGES) | 0;
-    const lo = ((start - hi * SPLIT_PAGES) | 0) << PAGE_SHIFT;
-    const zhi = Math.floor(z / SPLIT_PAGES) | 0;
-    const zlo = ((z - zhi * SPLIT_PAGES) | 0) << PAGE_SHIFT;
-    for (let l = 1; l <= LEVELS; l++) {
+    const hi = Math.floor(start * PER_SPLIT) | 0;
+    const lo = (start - hi * SPLIT_PAGES) << PAGE_SHIFT;
+    const zhi = Math.floor(z * PER_SPLIT) | 0;
+    const zlo = (z - zhi * SPLIT_PAGES) << PAGE_SHIFT;
+    for (let l = 1; l <= LEVELS; l = (l + 1) | 0) {
       first[l] = indexOf(l, hi, lo);
       last[l] = indexOf(l, zhi, zlo);
     }
@@ -114,7 +116,7 @@ export function makeRange(store: Store, walk: Walk) {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
     const below = (level - 1) | 0;
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const q = (t + (i << 1)) | 0;
       const x = pt[q];
       const chi = (hi + entryHi(level, i)) | 0;
@@ -141,19 +143,39 @@ export function makeRange(store: Store, walk: Walk) {
     }
   }
 
-  /** The part of [start, end) in the lower and in the upper half, one after the other: root indices do not run on across address 0. */
+  /** A range on both sides of address 0, one side after the other: root indices do not run on there. */
   function eachHalf(pid: number, start: number, end: number, act: (pid: number, start: number, end: number) => number): number {
-    const a = Math.max(start, -HALF_PAGES);
-    const b = Math.min(end, HALF_PAGES);
-    if (!(a < 0 && b > 0)) return act(pid, a, b);
-    act(pid, a, 0);
+    act(pid, start, 0);
     const firstPart = zapped.slice();
-    act(pid, 0, b);
+    act(pid, 0, end);
     const second = zapped.slice();
     zapped.set(firstPart);
     for (let k = 0; k < Math.min(second[0], 32); k++) note(second[2 + 2 * k], second[3 + 2 * k]);
     zapped[0] = firstPart[0] + second[0];
     zapped[1] = firstPart[1] | second[1];
+    return zapped[0];
+  }
+
+  /** Frees the leaf table of an address, which became empty, and the tables above it that are empty then. */
+  function freeUpward(pid: number, hi: number, lo: number): void {
+    let t = roots[(pid + 1) | 0];
+    for (let l = LEVELS; l > 1; l--) {
+      path[l] = t;
+      t = tableOf[pt[(t + (indexOf(l, hi, lo) << 1) + 1) | 0]];
+    }
+    for (let l = 2; l <= LEVELS && pt[(t + COUNT) | 0] === 0; l++) {
+      unlink(path[l], l, indexOf(l, hi, lo), t, pid);
+      t = path[l];
+    }
+    zapped[1] = 1;
+  }
+
+  /** The part of a removal that lies in one leaf table, from page a to page z of the 2^30 bytes at hi. */
+  function zapInTable(t: number, pid: number, hi: number, a: number, z: number): number {
+    zapped[0] = 0;
+    zapped[1] = 0;
+    zapLeaves(t, a & MASK, z & MASK, hi, (a & ~MASK) << PAGE_SHIFT);
+    if (pt[(t + COUNT) | 0] === 0 && state[KEEP] === 0) freeUpward(pid, hi, a << PAGE_SHIFT);
     return zapped[0];
   }
 
@@ -164,10 +186,20 @@ export function makeRange(store: Store, walk: Walk) {
   }
 
   function unmap(pid: number, start: number, end: number, keepTables: number, notify: number): number {
-    if (cut(pid, start, end) !== 0) return ENOMEM;
     state[KEEP] = keepTables;
     state[NOTIFY] = notify;
-    return eachHalf(pid, start, end, zapHalf);
+    const from = Math.max(start, pid < 0 ? -HALF_PAGES : 0);
+    const to = Math.min(end, HALF_PAGES);
+    const hi = Math.floor(from * PER_SPLIT);
+    const a = from - hi * SPLIT_PAGES;
+    const z = to - 1 - hi * SPLIT_PAGES;
+    // Most ranges lie in one leaf table: then no large leaf is near.
+    if (a <= z && z < SPLIT_PAGES && a >>> INDEX_BITS === z >>> INDEX_BITS) {
+      const t = leafTable(pid, hi, a << PAGE_SHIFT);
+      if (t !== 0) return zapInTable(t, pid, hi, a, z);
+    }
+    if (cut(pid, from, to) !== 0) return ENOMEM;
+    return from >= 0 || to <= 0 ? zapHalf(pid, from, to) : eachHalf(pid, from, to, zapHalf);
   }
 
   function unmapRange(pid: number, start: number, end: number, keepTables: number): number {
@@ -176,9 +208,9 @@ export function makeRange(store: Store, walk: Walk) {
 
   // ---- changing attributes
 
-  function protectEntry(q: number, hi: number, lo: number): number {
+  function protectEntry(q: number, hi: number, lo: number, clear: number, set: number): number {
     const old = pt[q];
-    const now = (old & ~state[CLEAR]) | state[SET];
+    const now = (old & ~clear) | set;
     if (now === old) return 0;
     if (now === 0) throw new Error('broken invariant: protectRange must leave a flag bit in every leaf');
     pt[q] = now;
@@ -186,16 +218,36 @@ export function makeRange(store: Store, walk: Walk) {
     return 1;
   }
 
+  /** Changes the used entries i0..i1 of a leaf table whose first page is (hi, lo). */
+  function protectLeaves(t: number, i0: number, i1: number, hi: number, lo: number): void {
+    const clear = state[CLEAR];
+    const set = state[SET];
+    const w1 = i1 >>> 5;
+    for (let w = i0 >>> 5; w <= w1; w = (w + 1) | 0) {
+      let b = pt[(t + BITMAP + w) | 0];
+      if (w === i0 >>> 5) b &= -1 << (i0 & 31);
+      if (w === w1) b &= -1 >>> (31 - (i1 & 31));
+      while (b !== 0) {
+        const i = ((w << 5) + 31 - Math.clz32(b & -b)) | 0;
+        b &= b - 1;
+        protectEntry((t + (i << 1)) | 0, hi, lo | (i << PAGE_SHIFT), clear, set);
+      }
+    }
+  }
+
   function protectTables(t: number, level: number, edge: number, hi: number, lo: number): void {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const q = (t + (i << 1)) | 0;
       const chi = (hi + entryHi(level, i)) | 0;
       const clo = lo | entryLo(level, i);
-      if (level > 1 && (pt[q] & P_PS) === P) {
-        protectTables(tableOf[pt[(q + 1) | 0]], (level - 1) | 0, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), chi, clo);
-      } else if (protectEntry(q, chi, clo) !== 0) changed(t, level, i);
+      if ((pt[q] & P_PS) === P) {
+        const c = tableOf[pt[(q + 1) | 0]];
+        const e = (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0);
+        if (level === 2) protectLeaves(c, (e & 1) !== 0 ? first[1] : 0, (e & 2) !== 0 ? last[1] : MASK, chi, clo);
+        else protectTables(c, (level - 1) | 0, e, chi, clo);
+      } else if (protectEntry(q, chi, clo, state[CLEAR], state[SET]) !== 0) changed(t, level, i);
     }
   }
 
@@ -206,10 +258,24 @@ export function makeRange(store: Store, walk: Walk) {
   }
 
   function protectRange(pid: number, start: number, end: number, clear: number, set: number): number {
-    if (cut(pid, start, end) !== 0) return ENOMEM;
     state[CLEAR] = clear & 0xffffff & ~PS;
     state[SET] = set & 0xffffff & ~PS;
-    return eachHalf(pid, start, end, protectHalf);
+    const from = Math.max(start, pid < 0 ? -HALF_PAGES : 0);
+    const to = Math.min(end, HALF_PAGES);
+    const hi = Math.floor(from * PER_SPLIT);
+    const a = from - hi * SPLIT_PAGES;
+    const z = to - 1 - hi * SPLIT_PAGES;
+    if (a <= z && z < SPLIT_PAGES && a >>> INDEX_BITS === z >>> INDEX_BITS) {
+      const t = leafTable(pid, hi, a << PAGE_SHIFT);
+      if (t !== 0) {
+        zapped[0] = 0;
+        zapped[1] = 0;
+        protectLeaves(t, a & MASK, z & MASK, hi, (a & ~MASK) << PAGE_SHIFT);
+        return zapped[0];
+      }
+    }
+    if (cut(pid, from, to) !== 0) return ENOMEM;
+    return from >= 0 || to <= 0 ? protectHalf(pid, from, to) : eachHalf(pid, from, to, protectHalf);
   }
 
   // ---- freeing tables
@@ -220,7 +286,7 @@ export function makeRange(store: Store, walk: Walk) {
     const i0 = (edge & 1) !== 0 ? first[level] : 0;
     const i1 = (edge & 2) !== 0 ? last[level] : MASK;
     let freed = 0;
-    for (let i = nextUsed(t, i0); i <= i1; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
       const q = t + 2 * i;
       if ((pt[q] & P_PS) !== P) continue;
       const c = tableOf[pt[q + 1]];
@@ -243,9 +309,9 @@ export function makeRange(store: Store, walk: Walk) {
   function freeTables(pid: number, start: number, end: number, floor: number, ceiling: number): number {
     limits[0] = floor;
     limits[1] = ceiling;
-    const a = Math.max(start, -HALF_PAGES);
-    const b = Math.min(end, HALF_PAGES);
-    return a < 0 && b > 0 ? freeHalf(pid, a, 0) + freeHalf(pid, 0, b) : freeHalf(pid, a, b);
+    const from = Math.max(start, pid < 0 ? -HALF_PAGES : 0);
+    const to = Math.min(end, HALF_PAGES);
+    return from < 0 && to > 0 ? freeHalf(pid, from, 0) + freeHalf(pid, 0, to) : freeHalf(pid, from, to);
   }
 
   return { unmap, unmapRange, protectRange, freeTables, zapped, bound, first, last, note, entryHi, entryLo };

@@ -109,6 +109,8 @@ export function makeStore(spec: RadixSpec, options: ArchOptions) {
   const spaceCount = new Int32Array(Math.max((MAX_SPACES + 1) * 8, 64));
   /** Head of the deposited tables at pid + 1. */
   const deposits = new Int32Array(Math.max(MAX_SPACES + 1, 64));
+  /** Deposited and withdrawn tables at pid + 1: counted for the space, but not part of its tree. */
+  const spare = new Int32Array(Math.max(MAX_SPACES + 1, 64));
   const state = new Int32Array(Cell.length);
   const FREE_HEAD = Cell.freeHead;
   const WATERMARK = Cell.watermark;
@@ -219,17 +221,18 @@ export function makeStore(spec: RadixSpec, options: ArchOptions) {
     pt[(t + COUNT) | 0] = (pt[(t + COUNT) | 0] - 1) | 0;
   }
 
-  /** The lowest index >= from that is in use, or the number of entries. */
-  function nextUsed(t: number, from: number): number {
-    if (from >= ENTRIES) return ENTRIES;
+  /** The lowest index from `from` to `to` that is in use, else some index beyond `to`. */
+  function nextUsed(t: number, from: number, to: number): number {
+    if (from > to) return ENTRIES;
+    const end = to >>> 5;
     let w = from >>> 5;
     let b = pt[(t + BITMAP + w) | 0] & (-1 << (from & 31));
     while (b === 0) {
-      w++;
-      if (w === WORDS) return ENTRIES;
+      if (w === end) return ENTRIES;
+      w = (w + 1) | 0;
       b = pt[(t + BITMAP + w) | 0];
     }
-    return (w << 5) + 31 - Math.clz32(b & -b);
+    return ((w << 5) + 31 - Math.clz32(b & -b)) | 0;
   }
 
   /** Repeats entry i of the kernel's root in the root of every live space. */
@@ -352,6 +355,7 @@ export function makeStore(spec: RadixSpec, options: ArchOptions) {
     tableCount,
     spaceCount,
     deposits,
+    spare,
     state,
     spans,
     reserve,

@@ -12,7 +12,7 @@ import type { Range } from './range.js';
 import type { Walk } from './walk.js';
 
 export function makeVmap(store: Store, walk: Walk, range: Range) {
-  const { LEVELS, ENTRIES, ROOT_MASK, PAGE_SHIFT, HALF_PAGES, SPLIT_PAGES, MAX_LEAF, MAX_SPACES } = store;
+  const { LEVELS, ENTRIES, MASK, ROOT_MASK, PAGE_SHIFT, HALF_PAGES, SPLIT_PAGES, MAX_LEAF, MAX_SPACES } = store;
   const { P, RW, US, PS, pt, tableOf, roots, state, spans, reserve, take, setBit, nextUsed, changed, link, unlink } = store;
   const { findLeaf } = walk;
   const { unmap } = range;
@@ -40,7 +40,7 @@ export function makeVmap(store: Store, walk: Walk, range: Range) {
   }
 
   function holdsLeaf(t: number, level: number): boolean {
-    for (let i = nextUsed(t, 0); i < ENTRIES; i = nextUsed(t, i + 1)) {
+    for (let i = nextUsed(t, 0, MASK); i < ENTRIES; i = nextUsed(t, i + 1, MASK)) {
       if (level === 1 || (pt[t + 2 * i] & P_PS) !== P || holdsLeaf(tableOf[pt[t + 2 * i + 1]], level - 1)) return true;
     }
     return false;
@@ -52,7 +52,7 @@ export function makeVmap(store: Store, walk: Walk, range: Range) {
 
   /** Tables missing below t (0 = t itself is still missing) for pages [p, end) at frame f, or -EEXIST. */
   function missing(t: number, level: number, large: boolean, p: number, end: number, f: number): number {
-    if (level === 1) return t !== 0 && nextUsed(t, slot(1, p)) <= slot(1, end - 1) ? EEXIST : 0;
+    if (level === 1) return t !== 0 && nextUsed(t, slot(1, p), slot(1, end - 1)) <= slot(1, end - 1) ? EEXIST : 0;
     const span = spans[level];
     let need = 0;
     while (p < end) {
@@ -77,7 +77,7 @@ export function makeVmap(store: Store, walk: Walk, range: Range) {
   /** Frees table t, which holds no leaf, and the tables below it. */
   function prune(t: number, level: number, i: number, pid: number): void {
     const c = tableOf[pt[t + 2 * i + 1]];
-    if (level > 2) for (let k = nextUsed(c, 0); k < ENTRIES; k = nextUsed(c, k + 1)) prune(c, level - 1, k, pid);
+    if (level > 2) for (let k = nextUsed(c, 0, MASK); k < ENTRIES; k = nextUsed(c, k + 1, MASK)) prune(c, level - 1, k, pid);
     unlink(t, level, i, c, pid);
   }
 

@@ -16,7 +16,7 @@ import { Cell, type Store } from './store.js';
 export function makeWalk(store: Store) {
   const { LEVELS, ENTRIES, WORDS, GROUP_SHIFT, BITMAP, COUNT, SUMMARY, NEXT, MASK, PAGE_SHIFT, INDEX_BITS, MAX_LEAF, SPLIT_PAGES } = store;
   const { SHIFT_1, SHIFT_2, HIGH_2, SHIFT_3, SHIFT_4, SHIFT_5, MASK_3, MASK_4, MASK_5, P, PS } = store;
-  const { pt, tableOf, roots, state, spans, deposits } = store;
+  const { pt, tableOf, roots, state, spans, deposits, spare } = store;
   const { reserve, take, release, setBit, changed, link, indexOf } = store;
   const P_PS = P | PS;
   const LEAF_LEVEL = Cell.leafLevel;
@@ -55,41 +55,40 @@ export function makeWalk(store: Store) {
     return q;
   }
 
-  function mapLeaf(pid: number, hi: number, lo: number, flags: number, frame: number): number {
+  /** The leaf table of an address, or 0 where none stands. */
+  function leafTable(pid: number, hi: number, lo: number): number {
     let t = roots[(pid + 1) | 0];
     let q = 0;
-    if (hi < 0 && pid >= 0) return EINVAL;
     if (LEVELS >= 5) {
       q = (t + (((hi >> SHIFT_5) & MASK_5) << 1)) | 0;
-      if ((pt[q] & P_PS) !== P) return mapAfterTables(pid, hi, lo, flags, frame);
+      if ((pt[q] & P_PS) !== P) return 0;
       t = tableOf[pt[(q + 1) | 0]];
     }
     if (LEVELS >= 4) {
       q = (t + (((hi >> SHIFT_4) & MASK_4) << 1)) | 0;
-      if ((pt[q] & P_PS) !== P) return mapAfterTables(pid, hi, lo, flags, frame);
+      if ((pt[q] & P_PS) !== P) return 0;
       t = tableOf[pt[(q + 1) | 0]];
     }
     q = (t + (((hi >> SHIFT_3) & MASK_3) << 1)) | 0;
-    if ((pt[q] & P_PS) !== P) return mapAfterTables(pid, hi, lo, flags, frame);
+    if ((pt[q] & P_PS) !== P) return 0;
     t = tableOf[pt[(q + 1) | 0]];
     q = (t + ((((hi << HIGH_2) | (lo >>> SHIFT_2)) & MASK) << 1)) | 0;
-    if ((pt[q] & P_PS) !== P) return mapAfterTables(pid, hi, lo, flags, frame);
-    t = tableOf[pt[(q + 1) | 0]];
-    put(t, (lo >>> SHIFT_1) & MASK, flags, frame);
-    return 0;
+    if ((pt[q] & P_PS) !== P) return 0;
+    return tableOf[pt[(q + 1) | 0]];
   }
 
-  function put(t: number, i: number, flags: number, frame: number): void {
+  function mapLeaf(pid: number, hi: number, lo: number, flags: number, frame: number): number {
+    if (hi < 0 && pid >= 0) return EINVAL;
+    let t = leafTable(pid, hi, lo);
+    if (t === 0) {
+      t = ensureTable(pid, hi, lo, 1);
+      if (t < 0) return t;
+    }
+    const i = (lo >>> SHIFT_1) & MASK;
     const q = (t + (i << 1)) | 0;
     if (pt[q] === 0) setBit(t, i);
     pt[q] = flags | P;
     pt[(q + 1) | 0] = frame;
-  }
-
-  function mapAfterTables(pid: number, hi: number, lo: number, flags: number, frame: number): number {
-    const t = ensureTable(pid, hi, lo, 1);
-    if (t < 0) return t;
-    put(t, (lo >>> SHIFT_1) & MASK, flags, frame);
     return 0;
   }
 
@@ -285,7 +284,7 @@ export function makeWalk(store: Store) {
       if (table === 0 || l !== 2) {
         if (reserve(1, pid) !== 0) return ENOMEM;
         c = take(l - 1, pid);
-      }
+      } else spare[pid + 1]--;
       splitInto(t, l, i, c, pid);
       return 0;
     }
@@ -298,6 +297,7 @@ export function makeWalk(store: Store) {
     const t = take(1, pid);
     pt[t + NEXT] = deposits[pid + 1];
     deposits[pid + 1] = t;
+    spare[pid + 1]++;
     return t;
   }
 
@@ -315,16 +315,19 @@ export function makeWalk(store: Store) {
     if (t < 0) return t;
     const i = indexOf(2, hi, lo);
     if (pt[t + 2 * i] !== 0) return EEXIST;
+    spare[pid + 1]--;
     link(t, 2, i, table, pid);
     return 0;
   }
 
   function releaseTable(pid: number, table: number): void {
+    spare[pid + 1]--;
     release(table, 1, pid);
   }
 
   return {
     findLeaf,
+    leafTable,
     mapLeaf,
     ensureTable,
     tableAt,
