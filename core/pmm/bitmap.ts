@@ -28,17 +28,32 @@ const enum K {
   regionFrames = 1024,
 }
 
+/**
+ * Counters, as doubles. Allocations and frees of single frames have one each, so that neither waits for the other's store;
+ * what is free and what was examined is computed from them when asked for.
+ */
+const enum Work {
+  allocates = 0,
+  frees = 1,
+  /** Single allocates that found no frame. */
+  failed = 2,
+  /** Words examined by searches, everything that operations on blocks examined, refused frees. */
+  extra = 3,
+}
+
 const enum Cell {
-  /** Word the search starts at. */
+  /** Word the search starts at. It alone may be full without its bit in `full`: that is set when the cursor leaves it. */
   cursor = 0,
-  freeFrames = 1,
   /** Highest word that a frame was ever handed out from. */
-  highest = 2,
+  highest = 1,
+  /** Frames handed out less frames taken back by orders above 0. */
+  inBlocks = 2,
   length = 32,
 }
 
 function create({ map }: PmmOptions): FrameAllocator {
   const frames = map.frames;
+  const total = map.usableFrames;
   const regions = Math.ceil(frames / K.regionFrames);
   const summaryWords = Math.ceil(regions / 32);
   const bits = new Int32Array(Math.max(regions * 32, 32));
@@ -47,9 +62,10 @@ function create({ map }: PmmOptions): FrameAllocator {
   const fullRegions = new Int32Array(Math.max(summaryWords, 32));
   /** 1 where a region holds usable frames and holes: there a set bit may be a hole. */
   const mixed = new Uint8Array(Math.max(regions, 128));
+  /** False: every frame below `frames` is usable. */
+  const holey = map.usableFrames !== frames;
   const cell = new Int32Array(Cell.length);
-  const steps = new Float64Array(16);
-  cell[Cell.freeFrames] = map.usableFrames;
+  const work = new Float64Array(16);
   cell[Cell.cursor] = (map.usable[0]?.first ?? 0) >>> 5;
   closeHoles();
 
@@ -103,12 +119,16 @@ function create({ map }: PmmOptions): FrameAllocator {
     fullRegions[region >>> 5]! &= ~(1 << region);
   }
 
-  /** The next word after a full one that has a free frame, going round; there must be one. Moves the cursor there. */
+  const freeFrames = (): number => total - cell[Cell.inBlocks]! - (work[Work.allocates]! - work[Work.failed]! - work[Work.frees]!);
+
+  /** The next word after a full one that has a free frame, going round, or -1. Moves the cursor there. */
   function advance(word: number): number {
+    setFull(word);
     let region = word >>> 5;
     let open = ~full[region]! & (-2 << (word & 31));
     let examined = 1;
     if (open === 0) {
+      if (freeFrames() === 0) return -1;
       let summary = region >>> 5;
       let candidates = ~fullRegions[summary]! & (-2 << (region & 31));
       examined = 2;
@@ -121,7 +141,7 @@ function create({ map }: PmmOptions): FrameAllocator {
       region = ((summary << 5) + 31 - Math.clz32(candidates & -candidates)) | 0;
       open = ~full[region]!;
     }
-    steps[0]! += examined;
+    work[Work.extra]! += examined;
     const found = ((region << 5) + 31 - Math.clz32(open & -open)) | 0;
     cell[Cell.cursor] = found;
     if (found > cell[Cell.highest]!) cell[Cell.highest] = found;
@@ -129,36 +149,44 @@ function create({ map }: PmmOptions): FrameAllocator {
   }
 
   function allocate(order: number, _kind: number, _cpu: number, _near: number, _owner: number): number {
-    steps[0]! += 1;
     if (order !== 0) return allocateRun(order);
-    const left = cell[Cell.freeFrames]!;
-    if (left === 0) return -1;
     let word = cell[Cell.cursor]!;
     let used = bits[word]!;
     if (used === -1) {
       word = advance(word);
+      if (word < 0) {
+        work[Work.failed]! += 1;
+        work[Work.allocates]! += 1;
+        return -1;
+      }
       used = bits[word]!;
     }
-    cell[Cell.freeFrames] = (left - 1) | 0;
     if (used === 0) dirty[word >>> 5]! |= 1 << word;
     const now = used | (used + 1);
     bits[word] = now;
-    if (now === -1) setFull(word);
+    work[Work.allocates]! += 1;
     return ((word << 5) + 31 - Math.clz32(used ^ now)) | 0;
   }
 
+  function refuse(frame: number, order: number): number {
+    work[Work.extra]! += 1;
+    return refusedFree(map, frame, order, K.maxOrder);
+  }
+
   function free(frame: number, order: number, _cpu: number): number {
-    steps[0]! += 1;
     if (order !== 0 || frame < 0 || frame >= frames) return freeRun(frame, order);
     const word = frame >>> 5;
     const bit = 1 << frame;
     const used = bits[word]!;
-    if ((used & bit) === 0 || (mixed[frame >>> K.regionShift]! !== 0 && !isUsable(map, frame))) return refusedFree(map, frame, order, K.maxOrder);
+    if ((used & bit) === 0 || (holey && mixed[frame >>> K.regionShift]! !== 0 && !isUsable(map, frame))) return refuse(frame, order);
     const now = used & ~bit;
     bits[word] = now;
-    if (used === -1) clearFull(word);
+    const region = word >>> 5;
+    const mask = full[region]!;
+    full[region] = mask & ~(1 << word);
+    if (mask === -1) fullRegions[region >>> 5]! &= ~(1 << region);
     if (now === 0) dirty[word >>> 5]! &= ~(1 << word);
-    cell[Cell.freeFrames] = (cell[Cell.freeFrames]! + 1) | 0;
+    work[Work.frees]! += 1;
     return 0;
   }
 
@@ -176,7 +204,8 @@ function create({ map }: PmmOptions): FrameAllocator {
   }
 
   function allocateRun(order: number): number {
-    if (order < 0 || order > K.maxOrder || cell[Cell.freeFrames]! < 1 << order) return -1;
+    work[Work.extra]! += 1;
+    if (order < 0 || order > K.maxOrder || freeFrames() < 1 << order) return -1;
     const cursor = cell[Cell.cursor]!;
     const start = cursor >>> 5;
     const ahead = -1 << (cursor & 31);
@@ -185,6 +214,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     for (let region = 0; frame < 0 && region < start; region++) frame = findInRegion(region, -1, order);
     if (frame < 0) frame = findInRegion(start, ~ahead, order);
     if (frame < 0) return -1;
+    if (bits[cursor]! === -1) setFull(cursor);
     const size = 1 << order;
     const word = frame >>> 5;
     if (order <= K.wordOrder) {
@@ -199,7 +229,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     }
     cell[Cell.cursor] = word;
     if (word + (size >>> 5) > cell[Cell.highest]!) cell[Cell.highest] = word + (size >>> 5);
-    cell[Cell.freeFrames] = (cell[Cell.freeFrames]! - size) | 0;
+    cell[Cell.inBlocks] = (cell[Cell.inBlocks]! + size) | 0;
     return frame;
   }
 
@@ -210,7 +240,7 @@ function create({ map }: PmmOptions): FrameAllocator {
 
   /** First frame of the first aligned free run that starts in one of the region's words named by the mask, or -1. */
   function findInRegion(region: number, words: number, order: number): number {
-    steps[0]! += 1;
+    work[Work.extra]! += 1;
     if ((fullRegions[region >>> 5]! >>> (region & 31)) & 1) return -1;
     if (order > K.wordOrder) {
       const found = runs(~dirty[region]!, order - 5) & words;
@@ -220,7 +250,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     while (open !== 0) {
       const word = (region << 5) + 31 - Math.clz32(open & -open);
       const found = runs(~bits[word]!, order);
-      steps[0]! += 1;
+      work[Work.extra]! += 1;
       if (found !== 0) return (word << 5) + 31 - Math.clz32(found & -found);
       open &= open - 1;
     }
@@ -229,29 +259,30 @@ function create({ map }: PmmOptions): FrameAllocator {
 
   function freeRun(frame: number, order: number): number {
     const size = 2 ** order;
-    if (!(order > 0 && order <= K.maxOrder) || frame < 0 || frame % size !== 0 || usableIn(map, frame, size) !== size)
-      return refusedFree(map, frame, order, K.maxOrder);
+    if (!(order > 0 && order <= K.maxOrder) || frame < 0 || frame % size !== 0 || usableIn(map, frame, size) !== size) return refuse(frame, order);
     const word = frame >>> 5;
     if (order <= K.wordOrder) {
       const mask = ((1 << size) - 1) << (frame & 31);
       const used = bits[word]!;
-      if ((used & mask) !== mask) return refusedFree(map, frame, order, K.maxOrder);
+      if ((used & mask) !== mask) return refuse(frame, order);
       bits[word] = used & ~mask;
       clearFull(word);
       if ((used & ~mask) === 0) dirty[word >>> 5]! &= ~(1 << word);
     } else {
       const end = word + (size >>> 5);
-      for (let w = word; w < end; w++) if (bits[w]! !== -1) return refusedFree(map, frame, order, K.maxOrder);
+      for (let w = word; w < end; w++) if (bits[w]! !== -1) return refuse(frame, order);
       bits.fill(0, word, end);
       for (let w = word; w < end; w++) clearFull(w);
       dirty[word >>> 5]! &= ~wordMask(word, order);
     }
-    cell[Cell.freeFrames] = (cell[Cell.freeFrames]! + size) | 0;
+    cell[Cell.inBlocks] = (cell[Cell.inBlocks]! - size) | 0;
+    work[Work.extra]! += 1 + (size >>> 5);
     return 0;
   }
 
   // ---- for checks and pictures
 
+  const steps = (): number => work[Work.allocates]! + work[Work.frees]! + work[Work.extra]!;
   const isFree = (frame: number): number => (isUsable(map, frame) && ((bits[frame >>> 5]! >>> (frame & 31)) & 1) === 0 ? 1 : 0);
   const scan = makeFreeScan(map, bits, () => (cell[Cell.highest]! + 1) * 32);
 
@@ -271,22 +302,24 @@ function create({ map }: PmmOptions): FrameAllocator {
         if (!hole) free += 32 - popcount(used);
         if (used !== holes && word > cell[Cell.highest]!) throw new Error(`bitmap: word ${word} is used but lies above the highest one ${cell[Cell.highest]}`);
       }
+      const cursor = cell[Cell.cursor]!;
+      if (cursor >>> 5 === region && ((full[region]! >>> (cursor & 31)) & 1) === 0) fullWords &= ~(1 << cursor);
       if (fullWords !== full[region]!) throw new Error(`bitmap: the mask of full words of region ${region} is wrong`);
       if (dirtyWords !== dirty[region]!) throw new Error(`bitmap: the mask of dirty words of region ${region} is wrong`);
       const closed = hole || fullWords === -1;
       if (closed !== (((fullRegions[region >>> 5]! >>> (region & 31)) & 1) === 1)) throw new Error(`bitmap: the summary bit of region ${region} is wrong`);
     }
-    if (free !== cell[Cell.freeFrames]!) throw new Error(`bitmap: ${free} free bits, ${cell[Cell.freeFrames]} counted`);
+    if (free !== freeFrames()) throw new Error(`bitmap: ${free} free bits, ${freeFrames()} counted`);
   }
 
   return {
     allocate,
     free,
-    freeFrames: () => cell[Cell.freeFrames]!,
-    totalFrames: map.usableFrames,
+    freeFrames,
+    totalFrames: total,
     maxOrder: MAX_ORDER,
-    freeBlocks: (order) => scan.count(order, steps[0]!),
-    steps: () => steps[0]!,
+    freeBlocks: (order) => scan.count(order, steps()),
+    steps,
     isFree,
     validate,
   };

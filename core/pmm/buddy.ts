@@ -53,7 +53,8 @@ function create({ map }: PmmOptions): FrameAllocator {
   const heads = new Int32Array(32).fill(K.none);
   const counts = new Int32Array(32);
   const cell = new Int32Array(Cell.length);
-  const steps = new Float64Array(16);
+  /** Nodes examined by allocate [0] and free [1]; two counters, so that neither waits for the other's store. */
+  const work = new Float64Array(16);
   cell[Cell.freeFrames] = map.usableFrames;
   for (const { first, count } of [...map.usable].reverse()) seedRange(first, first + count);
   enterRange(0);
@@ -149,7 +150,7 @@ function create({ map }: PmmOptions): FrameAllocator {
         cell[Cell.freeFrames] = (cell[Cell.freeFrames]! - (1 << order)) | 0;
       }
     }
-    steps[0]! += examined;
+    work[0]! += examined;
     return frame;
   }
 
@@ -172,7 +173,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     }
     push(at, to);
     cell[Cell.freeFrames] = (cell[Cell.freeFrames]! + (1 << order)) | 0;
-    steps[0]! += examined;
+    work[1]! += examined;
     return 0;
   }
 
@@ -181,7 +182,7 @@ function create({ map }: PmmOptions): FrameAllocator {
    * ones. 0, or the code of the refused free; then nothing has changed.
    */
   function cutOut(frame: number, order: number): number {
-    steps[0]! += 1;
+    work[1]! += 1;
     const end = frame + 2 ** order;
     const refused = refusedFree(map, frame, order, K.maxOrder);
     if (refused !== 0 && !(refused === -1 && allUsed(frame, end))) return refused;
@@ -272,7 +273,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     totalFrames: map.usableFrames,
     maxOrder: MAX_ORDER,
     freeBlocks: (order) => (order >= 0 && order <= K.maxOrder ? counts[order]! + (order === K.maxOrder ? cell[Cell.freshLeft]! : 0) : 0),
-    steps: () => steps[0]!,
+    steps: () => work[0]! + work[1]!,
     isFree,
     validate,
   };

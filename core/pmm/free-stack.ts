@@ -10,6 +10,12 @@ import { MAX_ORDER, type FrameAllocator, type PmmOptions, type PmmStrategy } fro
 import { makeFreeScan, refusedFree } from './free-frames.js';
 import { isUsable } from './memory-map.js';
 
+/** Operations so far, as doubles; one counter each, so that neither waits for the other's store. */
+const enum Work {
+  allocates = 0,
+  frees = 1,
+}
+
 const enum Cell {
   /** Frames on the stack. */
   depth = 0,
@@ -23,11 +29,12 @@ const enum Cell {
 
 function create({ map }: PmmOptions): FrameAllocator {
   const frames = map.frames;
+  const total = map.usableFrames;
   const stack = new Int32Array(Math.max(map.usableFrames, 32));
   /** Bit set = handed out. Frames in holes stay 0 and so can never be freed. */
   const used = new Int32Array(Math.max(Math.ceil(frames / 32), 32));
   const cell = new Int32Array(Cell.length);
-  const steps = new Float64Array(16);
+  const work = new Float64Array(16);
   cell[Cell.freshLeft] = map.usableFrames;
   enterRange(0);
 
@@ -51,7 +58,7 @@ function create({ map }: PmmOptions): FrameAllocator {
   }
 
   function allocate(order: number, _kind: number, _cpu: number, _near: number, _owner: number): number {
-    steps[0]! += 1;
+    work[Work.allocates]! += 1;
     if (order !== 0) return -1;
     const depth = (cell[Cell.depth]! - 1) | 0;
     if (depth < 0) return takeFresh();
@@ -62,7 +69,7 @@ function create({ map }: PmmOptions): FrameAllocator {
   }
 
   function free(frame: number, order: number, _cpu: number): number {
-    steps[0]! += 1;
+    work[Work.frees]! += 1;
     if (order !== 0 || frame < 0 || frame >= frames) return refusedFree(map, frame, order, 0);
     const word = frame >>> 5;
     const bit = 1 << frame;
@@ -75,6 +82,8 @@ function create({ map }: PmmOptions): FrameAllocator {
     return 0;
   }
 
+  const freeFrames = (): number => (cell[Cell.depth]! + cell[Cell.freshLeft]!) | 0;
+  const steps = (): number => work[Work.allocates]! + work[Work.frees]!;
   const isFree = (frame: number): number => (isUsable(map, frame) && ((used[frame >>> 5]! >>> (frame & 31)) & 1) === 0 ? 1 : 0);
   /** Frames below this one may have been handed out. */
   const touched = (): number => (cell[Cell.freshLeft] === 0 ? frames : cell[Cell.fresh]!);
@@ -101,11 +110,11 @@ function create({ map }: PmmOptions): FrameAllocator {
   return {
     allocate,
     free,
-    freeFrames: () => (cell[Cell.depth]! + cell[Cell.freshLeft]!) | 0,
-    totalFrames: map.usableFrames,
+    freeFrames,
+    totalFrames: total,
     maxOrder: 0,
-    freeBlocks: (order) => (order > MAX_ORDER ? 0 : scan.count(order, steps[0]!)),
-    steps: () => steps[0]!,
+    freeBlocks: (order) => (order > MAX_ORDER ? 0 : scan.count(order, steps())),
+    steps,
     isFree,
     validate,
   };
