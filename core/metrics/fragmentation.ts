@@ -54,13 +54,15 @@ export const HUGE_FRAMES = 512;
 const HUGE_ORDER = 9;
 
 /**
- * The share of free frames that lie in wholly free, aligned huge frames (2 MiB), 0 to 1: LLFree's measure of huge-frame
- * fragmentation, free huge frames over what the free frames could make at best (Wrenger, Rommel, Halbuer, Dietrich,
- * Lohmann: LLFree, USENIX ATC 2023). 1 when nothing is free: nothing is broken up.
+ * LLFree's free-huge score at one moment: wholly free, aligned huge frames (2 MiB) over the number that the free frames
+ * could make at best, 0 (all broken up) to 1 (also while fewer than 512 frames are free: nothing is broken up). Wrenger, Rommel, Halbuer, Dietrich,
+ * Lohmann: "LLFree", USENIX ATC 2023; the formula is that of its replay (llfree-rs, bench/src/bin/replay.rs:
+ * free_huge / (free_frames >> 9)), which averages it over samples equally spaced in time and prints percent.
  */
 export function freeHugeScore(freeBlocks: FreeBlocks): number {
   const { freeFrames, suitable } = summarise(freeBlocks, HUGE_ORDER);
-  return freeFrames === 0 ? 1 : (suitable * HUGE_FRAMES) / freeFrames;
+  const best = Math.floor(freeFrames / HUGE_FRAMES);
+  return best === 0 ? 1 : suitable / best;
 }
 
 /**
