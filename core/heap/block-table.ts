@@ -5,54 +5,24 @@
  *     hi | lo << 1 | 1 (0 = empty) | bytes, low 30 bits | bytes >> 30
  */
 import { MAX_SPACES } from '../vmm/machine.js';
+import { makeArena } from './arena.js';
 
 const ENTRY = 4;
+/** Binary logarithm of ENTRY. */
+const ENTRY_LOG = 2;
 /** Smallest table: 2^4 entries. */
 const MIN_LOG = 4;
 
 export type BlockTable = ReturnType<typeof makeBlockTable>;
 
-/** Reserves what the machine lends, at most 1 GiB; untouched words cost nothing. */
-function reserve(): Int32Array {
-  for (let words = 2 ** 28; ; words /= 2) {
-    try {
-      return new Int32Array(words);
-    } catch (error) {
-      if (!(error instanceof RangeError) || words <= 2 ** 16) throw error;
-    }
-  }
-}
-
 export function makeBlockTable() {
-  const arena = reserve();
+  const { words: arena, take, give } = makeArena();
   /** Word offset of a space's table, 0 = none yet; binary logarithm of its entries; live blocks. */
   const base = new Int32Array(MAX_SPACES);
   const log = new Int32Array(MAX_SPACES);
   const count = new Int32Array(MAX_SPACES);
   /** Bytes of the space's live blocks. */
   const bytes = new Float64Array(MAX_SPACES);
-  const cells = new Int32Array(64); // [l] head of the free tables of 2^l entries, [40] next unused word
-  cells[40] = 64;
-
-  function take(l: number): number {
-    const head = cells[l]!;
-    if (head !== 0) {
-      cells[l] = arena[head]!;
-      arena[head] = 0;
-      return head;
-    }
-    const at = cells[40]!;
-    const words = ENTRY << l;
-    if (at + words > arena.length) throw new Error(`more live heap blocks than ${arena.length * 4} bytes of tables hold; this is a limit of the simulator`);
-    cells[40] = at + words;
-    return at;
-  }
-  /** Gives a table back, emptied. */
-  function give(at: number, l: number): void {
-    arena.fill(0, at, at + (ENTRY << l));
-    arena[at] = cells[l]!;
-    cells[l] = at;
-  }
 
   function home(hi: number, key: number, l: number): number {
     const h = Math.imul(Math.imul(hi, 0x9e3779b1) ^ (key >>> 4), 0x85ebca6b);
@@ -79,10 +49,10 @@ export function makeBlockTable() {
     const l = log[s]!;
     if (b === 0) {
       log[s] = MIN_LOG;
-      base[s] = take(MIN_LOG);
+      base[s] = take(MIN_LOG + ENTRY_LOG);
       return;
     }
-    const n = take(l + 1);
+    const n = take(l + 1 + ENTRY_LOG);
     const mask = (2 << l) - 1;
     for (let e = b, z = b + (ENTRY << l); e < z; e += ENTRY) {
       const key = arena[e + 1]!;
@@ -91,7 +61,7 @@ export function makeBlockTable() {
       while (arena[n + (i << 2) + 1] !== 0) i = (i + 1) & mask;
       arena.copyWithin(n + (i << 2), e, e + ENTRY);
     }
-    give(b, l);
+    give(b, l + ENTRY_LOG);
     base[s] = n;
     log[s] = l + 1;
   }
@@ -151,7 +121,7 @@ export function makeBlockTable() {
     const b = base[from]!;
     if (b === 0 || count[from] === 0) return;
     const l = log[from]!;
-    const n = take(l);
+    const n = take(l + ENTRY_LOG);
     arena.copyWithin(n, b, b + (ENTRY << l));
     base[to] = n;
     log[to] = l;
@@ -160,7 +130,7 @@ export function makeBlockTable() {
   }
 
   function clear(s: number): void {
-    if (base[s] !== 0) give(base[s]!, log[s]!);
+    if (base[s] !== 0) give(base[s]!, log[s]! + ENTRY_LOG);
     base[s] = 0;
     log[s] = 0;
     count[s] = 0;

@@ -22,9 +22,10 @@ export interface ProcessHeap {
   readonly place: Int32Array;
   /** The layout places blocks itself: recorded brk calls, and mappings that hold blocks, are left out. */
   readonly places: boolean;
-  /** A recorded mapping or break of the space changes (only asked of layouts that place): 1 = apply it, 0 = left out. */
-  mapped(space: number, from: number, to: number): number;
-  unmapped(space: number, from: number, to: number): void;
+  /** The recorded break of the space moves (only told to layouts that place). */
+  recordedBreak(space: number, to: number): void;
+  /** Recorded pages [from, to) are mapped or unmapped (only told to layouts that place). */
+  recordedRange(space: number, from: number, to: number): void;
   /** The space was forked, or is about to go. */
   forked(from: number, to: number): void;
   destroyed(space: number): void;

@@ -96,8 +96,8 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
     },
     place,
     places: false,
-    mapped: () => 1,
-    unmapped: () => undefined,
+    recordedBreak: () => undefined,
+    recordedRange: () => undefined,
     forked: (from, to) => {
       blocks.copy(from, to);
       grown(blocks.bytes[to]!, blocks.count[to]!);

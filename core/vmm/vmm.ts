@@ -69,7 +69,7 @@ export function makeVmm(options: VmmOptions) {
     const from = Math.floor(addr / 4096);
     const to = from + pagesUp(bytes + (addr - from * 4096));
     if (!(bytes > 0) || !mappings.inUserHalf(from, to)) return reject(Reject.badRange);
-    if (heap.places && heap.mapped(s, from, to) === 0) return 1;
+    if (heap.places) heap.recordedRange(s, from, to);
     let o = 0;
     if (id !== 0) o = objects.find(id);
     else if ((flags & Flag.shared) !== 0) o = objects.create(ObjectKind.transient, 0, -1);
@@ -91,7 +91,7 @@ export function makeVmm(options: VmmOptions) {
     const from = Math.floor(addr / 4096);
     const to = from + pagesUp(bytes + (addr - from * 4096));
     if (!(bytes > 0) || !mappings.inUserHalf(from, to)) return reject(Reject.badRange);
-    if (heap.places) heap.unmapped(s, from, to);
+    if (heap.places) heap.recordedRange(s, from, to);
     return outcome(mappings.unmap(s, from, to), Reject.badRange);
   }
 
@@ -107,8 +107,8 @@ export function makeVmm(options: VmmOptions) {
 
   function brk(s: number, to: number): number {
     if (heap.places) {
-      if (machine.brkStart[s]! < 0) return outcome(mappings.setBreak(s, to), Reject.badRange);
-      if (heap.mapped(s, Math.ceil(machine.brkStart[s]! / 4096), pagesUp(to)) === 0) return 1;
+      heap.recordedBreak(s, to);
+      return 1;
     }
     const before = machine.brk[s]!;
     const code = mappings.setBreak(s, to);
