@@ -1,12 +1,11 @@
 /**
- * Writing for people and pipes: standard output that survives a reader who leaves, and files that are whole or not there. A file is written beside its place
- * and renamed; what is not a regular file (a pipe, /dev/stdout) is written directly.
+ * Writing for people and pipes: standard output that survives a reader who leaves, and the question whether a folder can be written before work begins.
+ * Files are written by traces/ and reports/, aside and then renamed.
  */
-import { renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { UserError } from '../traces/event.js';
 import { fileError } from '../traces/io-error.js';
-import { temporary } from './interrupt.js';
 
 /** Prints to standard output. */
 export function print(text: string): void {
@@ -29,26 +28,19 @@ export function watchStandardStreams(): void {
   process.stderr.on('error', () => process.exit(2));
 }
 
-const isOf = (error: unknown, paths: readonly string[]): boolean => {
-  if (!(error instanceof Error) || !('code' in error)) return false;
-  return error.code === 'ENOSPC' || error.code === 'EDQUOT' || ('path' in error && typeof error.path === 'string' && paths.includes(error.path));
-};
-
-/** Calls `write` with the path to write to; afterwards the whole file stands at `path`, or nothing of it when `write` throws. `flag` is for the message. */
-export async function writeWhole<T>(path: string, flag: string, write: (path: string) => Promise<T>): Promise<T> {
-  const present = statSync(path, { throwIfNoEntry: false });
-  if (present?.isDirectory() === true) throw new UserError(`${flag} ${path}: is a directory, expected the name of a file to write`);
-  const direct = present !== undefined && !present.isFile();
-  const target = direct ? path : join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  const settled = direct ? () => undefined : temporary(target);
+/** Throws a UserError when `folder` cannot become, or is not, a folder that can be written: said before the work, not after it. */
+export function mustBeWritable(folder: string, flag: string): void {
+  let place = resolve(folder);
+  for (;;) {
+    const found = statSync(place, { throwIfNoEntry: false });
+    if (found?.isDirectory() === true) break;
+    if (found !== undefined)
+      throw new UserError(`${flag} ${folder}: ${place === resolve(folder) ? 'it' : place} is a file, expected a folder; choose another place`);
+    place = dirname(place);
+  }
   try {
-    const result = await write(target);
-    if (!direct) renameSync(target, path);
-    return result;
+    accessSync(place, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw isOf(error, [path, target]) ? fileError(`${flag} ${path}`, 'write', error) : error;
-  } finally {
-    if (!direct) rmSync(target, { force: true });
-    settled();
+    throw fileError(`${flag} ${folder}`, 'write', error);
   }
 }

@@ -22,7 +22,8 @@ export function shellWords(command: string): string[] {
   return words;
 }
 
-function quoted(word: string): string {
+/** The word itself when a shell needs no quotes for it, in single quotes otherwise. */
+export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 

@@ -2,6 +2,10 @@
 import type { Command } from '../command.js';
 import { blessCommand } from './bless.js';
 import { checkCommand } from './check.js';
+import { exportCommand } from './export.js';
+import { importCommand } from './import.js';
+import { infoCommand } from './info.js';
 import { listCommand } from './list.js';
+import { runCommand } from './run.js';
 
-export const COMMANDS: readonly Command[] = [listCommand, checkCommand, blessCommand];
+export const COMMANDS: readonly Command[] = [runCommand, importCommand, exportCommand, infoCommand, listCommand, checkCommand, blessCommand];

@@ -1,0 +1,124 @@
+/** `framewalk run`: replays traces on every configuration asked for, writes the results and prints the table. */
+import { availableParallelism } from 'node:os';
+import { flagSet, flagText, operands, type Arguments, type Command } from '../command.js';
+import { interruption, stoppable } from '../interrupt.js';
+import { complain, mustBeWritable, print } from '../output.js';
+import { startProgress } from '../progress.js';
+import { registryNames } from '../registries.js';
+import { RUN_OPTIONS, runFlags, type RunKey, type RunOption } from '../run-options.js';
+import type { RunRequest } from '../run-request.js';
+import { version } from '../version.js';
+import { quoted } from '../../reports/command.js';
+import type { RunResult } from '../../core/replay/result.js';
+import type { Trace } from '../../traces/event.js';
+
+export const runCommand: Command = {
+  usage: 'run [traces..]',
+  about: 'Replays traces and compares strategies',
+  options: () => runFlags(registryNames),
+  examples: [
+    ['framewalk run gcc.fwt', 'three PMM strategies, x86-64, 4 GiB; the table, and out/results.csv and others'],
+    ['framewalk run gcc.fwt bash.fwt --pmm buddy --heap recorded --memory 512MiB --out small', 'two traces on one configuration'],
+    ['framewalk run events.perf.txt.gz --strict', 'what perf script printed, read as it is'],
+    ['framewalk run --matrix nightly.yaml --seed 7', 'options from a file, one of them overridden'],
+    ['framewalk run gcc.fwt --json | jq .cells[0].metrics.frames_peak', 'for programs'],
+  ],
+  notes: 'Sizes take KiB, MiB, GiB and TiB. Lists are comma-separated; traces and lists make the matrix of cells. framewalk list prints the names.',
+  async run(args) {
+    const request = await requested(args);
+    mustBeWritable(request.out, '--out');
+    const traces = await openTraces(request);
+    let result: RunResult;
+    try {
+      result = await replayed(request, traces);
+    } finally {
+      for (const trace of traces) trace.close();
+    }
+    const [{ metrics }, { reportFormats, writeRun }] = await Promise.all([import('../../core/metrics/registry.js'), import('../../reports/registry.js')]);
+    const files = await writeRun(result, request.out, reportFormats.all(), { metrics: metrics.all() });
+    if (request.json) {
+      const { resultsJson } = await import('../../reports/json.js');
+      print(resultsJson(result, metrics.all()));
+      return 0;
+    }
+    const { renderTable } = await import('../../reports/table.js');
+    const { isTTY, columns } = process.stdout;
+    print(renderTable(result, metrics.all(), { width: columns ?? 160, color: isTTY && process.env['NO_COLOR'] === undefined }));
+    print(`\n${remarks(result)}Wrote ${files.join(', ')}\n`);
+    return 0;
+  },
+};
+
+/** What the flags and the matrix file ask for. */
+async function requested(args: Arguments): Promise<RunRequest> {
+  const [{ runRequest }, { readMatrix }] = await Promise.all([import('../run-request.js'), import('../matrix.js')]);
+  const file = flagText(args, 'matrix');
+  const flag = (key: RunKey): string | undefined => {
+    const option: RunOption = RUN_OPTIONS[key];
+    if (option.kind !== 'switch') return flagText(args, key);
+    return args[key] === undefined ? undefined : String(flagSet(args, key));
+  };
+  return await runRequest(operands(args, 'traces'), flag, file === undefined ? undefined : await readMatrix(file));
+}
+
+async function openTraces(request: RunRequest): Promise<Trace[]> {
+  const { nameTraces, openTrace } = await import('../../traces/index.js');
+  const names = nameTraces(request.traces);
+  const traces: Trace[] = [];
+  try {
+    for (const [i, path] of request.traces.entries()) {
+      const progress = startProgress(`reading ${names[i]}`, 'B');
+      try {
+        traces.push(
+          await openTrace(path, {
+            name: names[i],
+            format: request.format,
+            strict: request.strict,
+            traceMemory: request.traceMemoryBytes,
+            onProgress: progress.update,
+            onWarning: (message) => complain(`${path}: ${message}`),
+          }),
+        );
+      } finally {
+        progress.end();
+      }
+    }
+  } catch (error) {
+    for (const trace of traces) trace.close();
+    throw error;
+  }
+  return traces;
+}
+
+async function replayed(request: RunRequest, traces: readonly Trace[]): Promise<RunResult> {
+  const { runMatrix } = await import('../../core/replay/matrix.js');
+  const progress = startProgress('replaying', 'events');
+  try {
+    const { arch, pmm, heap, policy, touch, map, kernelHeap, onOom, tlb, cpus, pids, window, seed, audit, traceMemoryBytes } = request;
+    const workers = request.workers ?? availableParallelism();
+    const command = `framewalk ${process.argv.slice(2).map(quoted).join(' ')}`;
+    const options = { arch, pmm, heap, policy, touch, map, kernelHeap, onOom, tlb, cpus, pids, window, seed, audit, traceMemoryBytes, workers, command };
+    return await stoppable(() => runMatrix({ ...options, traces, version: version(), signal: interruption, onProgress: progress.update }));
+  } finally {
+    progress.end();
+  }
+}
+
+/** What the table does not say: lines that were not understood, events refused, memory that ran out. */
+function remarks(result: RunResult): string {
+  const lines: string[] = [];
+  const told = new Set<string>();
+  for (const cell of result.cells) {
+    const { trace, pmm } = cell.config;
+    const lost = cell.losses.reduce((sum, loss) => sum + loss.count, 0);
+    if (lost > 0 && !told.has(trace)) lines.push(`${trace}: ${lost} lines or records of the recording were not understood (framewalk info lists the causes)`);
+    told.add(trace);
+    const rejected = cell.metrics['events_rejected_count'] ?? 0;
+    if (rejected > 0) {
+      const causes = cell.rejections.map((one) => `${one.cause} ${one.count}`).join(', ');
+      lines.push(`${trace} on ${pmm}: ${rejected} events were refused (${causes})`);
+    }
+    if (cell.oom !== null) lines.push(`${trace} on ${pmm}: out of frames: ${cell.oom}`);
+  }
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n\n`;
+}
