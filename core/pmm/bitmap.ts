@@ -67,6 +67,7 @@ function create({ map }: PmmOptions): FrameAllocator {
   const cell = new Int32Array(Cell.length);
   const work = new Float64Array(16);
   cell[Cell.cursor] = (map.usable[0]?.first ?? 0) >>> 5;
+  cell[Cell.highest] = cell[Cell.cursor]!;
   closeHoles();
 
   /** Marks what is not usable; the work grows with the number of ranges, and by one bit per region of a hole. */

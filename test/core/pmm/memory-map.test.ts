@@ -56,19 +56,24 @@ describe('questions to a map', () => {
   it('answer as a list of usable frames would', () => {
     const range = fc.record({ first: fc.integer({ min: 0, max: 300 }), count: fc.integer({ min: 1, max: 70 }) });
     fc.assert(
-      fc.property(fc.array(range, { minLength: 1, maxLength: 6 }), fc.integer({ min: 0, max: 400 }), fc.integer({ min: 0, max: 200 }), (ranges, from, length) => {
-        const usable = new Set(ranges.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i)));
-        const map = memoryMapFromRanges(ranges);
-        expect(map.usableFrames).toBe(usable.size);
-        expect(map.frames).toBe(Math.max(...usable) + 1);
-        for (let frame = 0; frame < 400; frame++) expect(isUsable(map, frame)).toBe(usable.has(frame));
-        expect(usableIn(map, from, length)).toBe([...usable].filter((frame) => frame >= from && frame < from + length).length);
-        for (let word = 0; word < 13; word++) {
-          let mask = 0;
-          for (let bit = 0; bit < 32; bit++) if (usable.has(word * 32 + bit)) mask |= 1 << bit;
-          expect(usableWord(map, word)).toBe(mask);
-        }
-      }),
+      fc.property(
+        fc.array(range, { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 0, max: 400 }),
+        fc.integer({ min: 0, max: 200 }),
+        (ranges, from, length) => {
+          const usable = new Set(ranges.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i)));
+          const map = memoryMapFromRanges(ranges);
+          expect(map.usableFrames).toBe(usable.size);
+          expect(map.frames).toBe(Math.max(...usable) + 1);
+          for (let frame = 0; frame < 400; frame++) expect(isUsable(map, frame)).toBe(usable.has(frame));
+          expect(usableIn(map, from, length)).toBe([...usable].filter((frame) => frame >= from && frame < from + length).length);
+          for (let word = 0; word < 13; word++) {
+            let mask = 0;
+            for (let bit = 0; bit < 32; bit++) if (usable.has(word * 32 + bit)) mask |= 1 << bit;
+            expect(usableWord(map, word)).toBe(mask);
+          }
+        },
+      ),
     );
   });
 });
@@ -100,7 +105,14 @@ describe('parseE820', () => {
   });
 
   it('lets whatever is not usable win, in any order', () => {
-    const lines = ['0x0 0xffff usable', '0x4000 0x4fff reserved', '0x7800 0x8000 ACPI data', '0x6000 0x6fff usable', '0x2000 0x2fff type 20', '0xf000 0xffffffffffffffff persistent (type 7)'];
+    const lines = [
+      '0x0 0xffff usable',
+      '0x4000 0x4fff reserved',
+      '0x7800 0x8000 ACPI data',
+      '0x6000 0x6fff usable',
+      '0x2000 0x2fff type 20',
+      '0xf000 0xffffffffffffffff persistent (type 7)',
+    ];
     const expected = [
       { first: 0, count: 2 },
       { first: 3, count: 1 },
@@ -121,7 +133,9 @@ describe('parseE820', () => {
           return over.length > 0 && over.every((e) => e.usable);
         });
         const pages = Array.from({ length: 30 }, (_, page) => page).filter((page) => bytes.slice(page * 4, page * 4 + 4).every(Boolean));
-        const text = entries.map((e) => `0x${(e.first * 1024).toString(16)} 0x${((e.first + e.length) * 1024 - 1).toString(16)} ${e.usable ? 'usable' : 'reserved'}`).join('\n');
+        const text = entries
+          .map((e) => `0x${(e.first * 1024).toString(16)} 0x${((e.first + e.length) * 1024 - 1).toString(16)} ${e.usable ? 'usable' : 'reserved'}`)
+          .join('\n');
         if (pages.length === 0) expect(() => parseE820(text, 'm')).toThrow(/no usable page/);
         else {
           const map = parseE820(text, 'm');

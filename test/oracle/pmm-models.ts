@@ -1,0 +1,93 @@
+/**
+ * Naive twins of the PMM strategies: the same choices, made frame by frame with Sets and arrays, slow and easy to check
+ * by eye. They share no code and no data structure with core/pmm.
+ */
+import { MAX_ORDER } from '../../core/pmm/allocator.js';
+import type { MemoryMap } from '../../core/pmm/memory-map.js';
+
+/** Which block a strategy picks, or -1; `free` is told about frees that are known to be right. */
+export interface Twin {
+  allocate(order: number): number;
+  free(frame: number, order: number): void;
+}
+
+function usableFrames(map: MemoryMap): number[] {
+  return map.usable.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
+}
+
+const framesOf = (first: number, order: number): number[] => Array.from({ length: 2 ** order }, (_, i) => first + i);
+
+/** A stack filled from the highest frame down. */
+export function stackTwin(map: MemoryMap): Twin {
+  const stack = usableFrames(map).reverse();
+  return {
+    allocate: (order) => (order === 0 ? (stack.pop() ?? -1) : -1),
+    free: (frame) => void stack.push(frame),
+  };
+}
+
+/** Next fit over words of 32 frames: from the word of the last allocation, going round once. */
+export function bitmapTwin(map: MemoryMap): Twin {
+  const free = new Set(usableFrames(map));
+  const words = Math.ceil(map.frames / 32);
+  let cursor = Math.floor((map.usable[0]?.first ?? 0) / 32);
+  return {
+    allocate(order) {
+      const size = 2 ** order;
+      for (let i = 0; i < words; i++) {
+        const word = (cursor + i) % words;
+        for (let frame = word * 32; frame < word * 32 + 32; frame++) {
+          if (frame % size !== 0 || !framesOf(frame, order).every((f) => free.has(f))) continue;
+          for (const f of framesOf(frame, order)) free.delete(f);
+          cursor = word;
+          return frame;
+        }
+      }
+      return -1;
+    },
+    free: (frame, order) => {
+      for (const f of framesOf(frame, order)) free.add(f);
+    },
+  };
+}
+
+/** Lists of free blocks per order, the last element is the first to go; at first the lowest block goes first. */
+export function buddyTwin(map: MemoryMap): Twin {
+  const lists: number[][] = Array.from({ length: MAX_ORDER + 1 }, () => []);
+  const list = (order: number): number[] => lists[order] ?? [];
+  const usable = new Set(usableFrames(map));
+  for (let frame = 0; frame < map.frames; ) {
+    let order = MAX_ORDER;
+    while (order >= 0 && !(frame % 2 ** order === 0 && framesOf(frame, order).every((f) => usable.has(f)))) order--;
+    if (order >= 0) list(order).unshift(frame);
+    frame += order >= 0 ? 2 ** order : 1;
+  }
+  return {
+    allocate(order) {
+      let from = order;
+      while (from <= MAX_ORDER && list(from).length === 0) from++;
+      const frame = list(from).pop();
+      if (frame === undefined) return -1;
+      while (from > order) {
+        from--;
+        list(from).push(frame + 2 ** from);
+      }
+      return frame;
+    },
+    free(frame, order) {
+      let at = frame;
+      let to = order;
+      for (; to < MAX_ORDER; to++) {
+        const buddy = at % 2 ** (to + 1) === 0 ? at + 2 ** to : at - 2 ** to;
+        const index = list(to).indexOf(buddy);
+        if (index < 0) break;
+        list(to).splice(index, 1);
+        at = Math.min(at, buddy);
+      }
+      list(to).push(at);
+    },
+  };
+}
+
+/** By strategy name; a strategy without a twin is held to the contract only. */
+export const TWINS: Readonly<Record<string, (map: MemoryMap) => Twin>> = { bitmap: bitmapTwin, 'free-stack': stackTwin, buddy: buddyTwin };
