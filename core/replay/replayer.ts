@@ -42,7 +42,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const { machine, processes, heap, faults, objects } = vmm;
   const { frames, rejections, lookup, current } = machine;
   const { space } = processes;
-  const { touch } = faults;
+  const { touch, resolve } = faults;
   const { access } = lookup;
   const { reject, event } = rejections;
   const follow = heap.follow;
@@ -54,6 +54,8 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const manyCpus = options.cpus > 1 ? 1 : 0;
   const cpuCount = options.cpus;
   const replayTouches = options.touches ? 1 : 0;
+  /** The loop may handle touches, malloc and free itself. */
+  const inLoop = places === 0 && manyCpus === 0 ? 1 : 0;
   const touchBlocks = options.touchBlocks ? 1 : 0;
   const touchMappings = options.touchMappings ? 1 : 0;
   const onOom = options.onOom;
@@ -316,43 +318,75 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   /** Replays rows [from, to) of the block; `base` is the number of its first event. Returns the rows replayed (less than to - from with a filter). */
   function run(from: number, to: number, base: number): number {
     if (filter !== null || window !== null) return runFiltered(from, to, base);
+    if (inLoop === 0) {
+      for (let i = from; i < to; i = (i + 1) | 0) {
+        event[0] = base + i;
+        if (manyCpus !== 0) switchCpu(i);
+        slow(i);
+        if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
+      }
+      return to - from;
+    }
+    // The usual case: one CPU, blocks where they were. Touches, malloc and free of the running process are handled here.
     let pid = -2;
     let s = -1;
     let p = -1;
     for (let i = from; i < to; i = (i + 1) | 0) {
-      event[0] = base + i;
       const op = ops[i]!;
-      if (op >= Op.read && op <= Op.fetch && replayTouches !== 0 && manyCpus === 0 && places === 0) {
-        const id = pids[i]!;
-        if (id !== pid) {
-          p = slotOf(id);
-          if (p < 0) {
-            reject(Reject.unknownProcess);
-            continue;
-          }
-          pid = id;
-          current[0] = p;
-          s = (space[p]! - 1) | 0;
-          switchTo(0, s);
+      const id = pids[i]!;
+      if (id !== pid) {
+        p = runningSlot(id);
+        if (p < 0) {
+          pid = -2;
+          event[0] = base + i;
+          slow(i);
+          if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(id));
+          continue;
         }
-        const lo = los[i]!;
-        const hi = his[i]!;
+        pid = id;
+        current[0] = p;
+        s = (space[p]! - 1) | 0;
+        switchTo(0, s);
+      }
+      const hi = his[i]!;
+      const lo = los[i]!;
+      if (op >= Op.read && op <= Op.fetch) {
+        if (replayTouches === 0) continue;
         if ((lo & 4095) + sizes[i]! <= 4096 && (flagsOf[i]! & Flag.args) === 0) {
           const kind = (op - Op.read) | 0;
           if (access(s, hi, lo, kind, 0) !== 0) continue;
-          if (faults.resolve(s, hi, lo, kind, 0) === 0 && cells[FrameCell.failed] !== 0) {
-            outOfFrames(p);
-            pid = -2;
-          }
+          event[0] = base + i;
+          if (resolve(s, hi, lo, kind, 0) !== 0 || cells[FrameCell.failed] === 0) continue;
+          outOfFrames(p);
+          pid = -2;
           continue;
         }
       }
-      pid = -2;
-      if (manyCpus !== 0) switchCpu(i);
-      slow(i);
-      if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
+      event[0] = base + i;
+      if (op === Op.free) {
+        if ((hi | lo) !== 0) heapRelease(s, hi, lo);
+      } else if (op === Op.malloc) {
+        allocated(p, s, hi, lo, sizes[i]!, 16);
+      } else {
+        slow(i);
+        if (op <= Op.exit) pid = -2; // who runs where may have changed
+      }
+      if (cells[FrameCell.failed] !== 0) {
+        outOfFrames(liveSlot(id));
+        pid = -2;
+      }
     }
     return to - from;
+  }
+
+  /** Slot of a process that is alive, made known by its pid's index; -1 when the event needs a closer look. */
+  function runningSlot(pid: number): number {
+    if (pid < 0 || pid >= directPids) return -1;
+    const known = direct[pid]!;
+    if (known !== 0 && space[known - 1] !== 0) return known - 1;
+    const p = liveSlot(pid);
+    if (p >= 0) direct[pid] = p + 1;
+    return p;
   }
 
   /** With several CPUs: the event's CPU runs the event's process. */

@@ -15,7 +15,7 @@ export function audit(machine: Machine, objects: Objects): void {
   frames.validate();
   tables.validate();
   machine.kernelHeap.validate();
-  pages.validate(objects.cells[1]! + 1);
+  pages.validate(MAX_OBJECTS * 2);
   const holds = new Int32Array(frames.ref.length);
   const { pt, tableOf, layout, geometry } = tables;
 

@@ -505,16 +505,24 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
       throw new Error(`vma-tree: start ${page} would change the order of VMA ${vma} in tree ${tree}`);
     start[vma] = page;
     keys[((leaf << Node.keyShift) + p) | 0] = page;
-    if (p === 0 && page < key) {
-      // The separator above must stay a lower bound of the leaf.
-      const height = trees[(t + Tree.height) | 0]!;
+    // The separators on either side of the leaf must stay between what they separate.
+    const height = trees[(t + Tree.height) | 0]!;
+    if (page < key) {
+      if (p !== 0) return;
       for (let h = 1; h <= height; h = (h + 1) | 0) {
-        const slot = pathSlot[h]!;
-        if (slot !== 0) {
-          const k = ((pathNode[h]! << Node.keyShift) + slot) | 0;
-          if (page < keys[k]!) keys[k] = page;
-          return;
-        }
+        if (pathSlot[h] === 0) continue;
+        const k = ((pathNode[h]! << Node.keyShift) + pathSlot[h]!) | 0;
+        if (page < keys[k]!) keys[k] = page;
+        return;
+      }
+    } else if (p + 1 === words[(w + Node.count) | 0]) {
+      for (let h = 1; h <= height; h = (h + 1) | 0) {
+        const n = pathNode[h]!;
+        const slot = (pathSlot[h]! + 1) | 0;
+        if (slot === words[((n << Node.wordShift) + Node.count) | 0]) continue;
+        const k = ((n << Node.keyShift) + slot) | 0;
+        if (page >= keys[k]!) keys[k] = start[right]!;
+        return;
       }
     }
   }
