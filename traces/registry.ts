@@ -3,9 +3,14 @@
  */
 import { UserError } from './event.js';
 import type { TraceFormat } from './format.js';
+import { csvFormat } from './formats/csv.js';
+import { heaptrackFormat } from './formats/heaptrack.js';
+import { lackeyFormat } from './formats/lackey.js';
+import { perfFormat } from './formats/perf.js';
+import { straceFormat } from './formats/strace.js';
 
 /** Every importer, in the order `framewalk list formats` shows. */
-export const TRACE_FORMATS: readonly TraceFormat[] = [];
+export const TRACE_FORMATS: readonly TraceFormat[] = [csvFormat, perfFormat, straceFormat, lackeyFormat, heaptrackFormat];
 
 /** Below this nobody claims the input. */
 const SURE_ENOUGH = 0.1;
@@ -21,6 +26,7 @@ export function formatByName(name: string): TraceFormat {
 
 /** The format that is surest of `head`; UserError when none is. `file` is for the message and, its last component, a tie-breaker. */
 export function detectFormat(head: string, file: string): TraceFormat {
+  if (head.startsWith('FWT1')) throw new UserError(`${file}: a packed .fwt trace; unpack it first (its blocks are packed already)`);
   const fileName = file.slice(file.lastIndexOf('/') + 1);
   let best: TraceFormat | undefined;
   let bestScore = SURE_ENOUGH;
