@@ -24,6 +24,7 @@ export class BlockEncoder {
   private views = makeViews(this.bytes.buffer);
   private readonly scratch = new Float64Array(BLOCK_ROWS);
   private readonly dictionary = new DictionaryBuilder();
+  private readonly steps = new Steps();
   private end = 0;
 
   /** The raw payload of rows [0, length) of `block`. */
@@ -105,38 +106,35 @@ export class BlockEncoder {
   }
 
   private doubles(column: Column, values: Float64Array, n: number, name: string): void {
-    const first = values[0] ?? 0;
+    if (isConstant(values, n)) {
+      const value = values[0] ?? 0;
+      if (!isWhole(value)) throw new Error(`${name} ${value} is not a whole number below 2^64`);
+      return this.describe(column, Encoding.constant, 0, 0, value, 0);
+    }
+    const first = values[0] as number;
     let min = first;
     let max = first;
-    let minStep = Infinity;
-    let maxStep = -Infinity;
     let nonZero = 0;
-    let previous = first;
+    let fraction = 0;
     for (let i = 0; i < n; i++) {
       const v = values[i] as number;
-      if (v !== Math.floor(v)) throw new Error(`${name} ${v} is not a whole number`);
       if (v < min) min = v;
       if (v > max) max = v;
       if (v !== 0) nonZero++;
-      if (i > 0) {
-        const step = v - previous;
-        if (step < minStep) minStep = step;
-        if (step > maxStep) maxStep = step;
-      }
-      previous = v;
+      fraction += v - Math.floor(v);
     }
-    if (min <= -TOO_LARGE || max >= TOO_LARGE) throw new Error(`${name} is outside 64 bits`);
-    if (min === max) return this.describe(column, Encoding.constant, 0, 0, first, 0);
+    // NaN and infinities make the sum NaN.
+    if (fraction !== 0 || min <= -TOO_LARGE || max >= TOO_LARGE) throw new Error(`${name} has a value that is not a whole number below 2^64`);
     const magnitude = Math.max(-min, max);
     const offsetWidth = magnitude <= EXACT ? widthOf(max - min) : 8;
-    const deltaWidth = magnitude <= EXACT / 2 ? (maxStep === minStep ? 0 : widthOf(maxStep - minStep)) : 8;
-    const plainBytes = Math.min(offsetWidth, deltaWidth) * n;
     const sparseBytes = nonZero * 10;
-    const smallest = Math.min(plainBytes, sparseBytes);
-    if (smallest > n && this.dictionary.build(values, n, smallest)) return this.withDictionary(column, n);
-    if (sparseBytes <= plainBytes) return this.sparse(column, values, n, nonZero);
-    if (deltaWidth < offsetWidth) return this.deltas(column, values, n, deltaWidth, minStep);
-    this.offsets(column, values, n, offsetWidth, min);
+    let smallest = Math.min(offsetWidth * n, sparseBytes);
+    if (smallest > n && magnitude <= EXACT / 2 && this.steps.measure(values, n, offsetWidth)) smallest = Math.min(smallest, this.steps.width * n);
+    else this.steps.width = 8;
+    if (smallest > n && this.dictionary.build(values, n, smallest)) this.withDictionary(column, n);
+    else if (smallest === sparseBytes) this.sparse(column, values, n, nonZero);
+    else if (this.steps.width < offsetWidth) this.deltas(column, values, n, this.steps.width, this.steps.min);
+    else this.offsets(column, values, n, offsetWidth, min);
   }
 
   private offsets(column: Column, values: Float64Array, n: number, width: number, base: number): void {
@@ -195,6 +193,32 @@ export class BlockEncoder {
   }
 }
 
+/** The differences between the rows of a column. */
+class Steps {
+  min = 0;
+  /** Bytes that hold any difference less the smallest; 0 when all are equal. */
+  width = 8;
+
+  /** Measures; false, at the first row that shows it, when a difference takes `limit` bytes or more. Most columns show it soon. */
+  measure(values: Float64Array, n: number, limit: number): boolean {
+    const range = limit === 8 ? 4294967296 : limit === 4 ? 65536 : limit === 2 ? 256 : 1;
+    let previous = values[0] as number;
+    let min = (values[1] as number) - previous;
+    let max = min;
+    for (let i = 1; i < n; i++) {
+      const v = values[i] as number;
+      const step = v - previous;
+      previous = v;
+      if (step < min) min = step;
+      if (step > max) max = step;
+      if (max - min >= range) return false;
+    }
+    this.min = min;
+    this.width = max === min ? 0 : widthOf(max - min);
+    return true;
+  }
+}
+
 /** Numbers the distinct values of a column in the order in which they occur. */
 class DictionaryBuilder {
   readonly values = new Float64Array(LARGE_DICTIONARY);
@@ -238,6 +262,14 @@ class DictionaryBuilder {
     this.count = count;
     return fits && (count <= SMALL_DICTIONARY || count <= large);
   }
+}
+
+const isWhole = (value: number): boolean => value === Math.floor(value) && Math.abs(value) < TOO_LARGE;
+
+function isConstant(values: Float64Array, n: number): boolean {
+  const first = values[0];
+  for (let i = 1; i < n; i++) if (values[i] !== first) return false;
+  return true;
 }
 
 const widthOf = (range: number): number => (range < 256 ? 1 : range < 65536 ? 2 : range < 4294967296 ? 4 : 8);
