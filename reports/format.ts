@@ -9,7 +9,7 @@ import type { Metric } from '../core/metrics/metric.js';
 export const NARROW_SPACE = '\u202f';
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
-const GIB = 1024 * MIB;
+export const GIB = 1024 * MIB;
 const TIB = 1024 * GIB;
 
 /** The shortest text that reads back as the same number. Results hold no NaN and no infinity: one that does is a defect. */

@@ -28,7 +28,8 @@ export interface ReportFormat {
   render(run: RunResult, context: ReportContext): string | Promise<string>;
 }
 
-const FORMATS: readonly ReportFormat[] = [
+/** In the order `--help` shows. No two share a file: the tests see to it. */
+export const REPORT_FORMATS: readonly ReportFormat[] = [
   {
     name: 'csv',
     file: 'results.csv',
@@ -52,10 +53,17 @@ const FORMATS: readonly ReportFormat[] = [
     deterministic: false,
     render: (run, { metrics, repeats }) => timingCsv(run, metrics, repeats),
   },
+  {
+    name: 'html',
+    file: 'report.html',
+    about: 'all of it for the eye, in one file that needs no server',
+    deterministic: false,
+    render: async (run, { metrics, repeats }) => (await import('./html/page.js')).reportHtml(run, metrics, repeats),
+  },
 ];
 
-/** Report formats by name, in the order `--help` shows. No two share a file: the tests see to it. */
-export const reportFormats = makeRegistry('report format', FORMATS, (format) => format.name);
+/** The same by name. */
+export const reportFormats = makeRegistry('report format', REPORT_FORMATS, (format) => format.name);
 
 /**
  * Renders the formats and writes their files into `dir`, which is made if need be: all of them or, on failure, none.

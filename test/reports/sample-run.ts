@@ -157,14 +157,13 @@ function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], 
   const rows = shape.at.map((p, i) => {
     const allocs = Math.round(p.event * 0.8);
     const ops = allocs + Math.max(0, allocs - used(p));
-    const wobble = 1 + 0.05 * Math.sin(i / 3);
     const frames = [p.event, p.event * 850, used(p), p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
     const counts = [
       p.processes,
       Math.round(p.event * 0.4),
       p.event * 3,
       Math.round(p.event * 0.4),
-      Math.round(p.event * 0.7 * wobble),
+      Math.round(p.event * 0.7 + shape.events * 0.01 * Math.sin(i / 3)),
       ops,
       Math.round(ops * steps),
     ];

@@ -1,0 +1,157 @@
+/**
+ * Predicted against measured: what the kernel said at `sample` events and what the model said then, with the difference below on the same axis, and how many
+ * samples it met exactly. Racy samples (the process was changing its memory) are drawn but not judged.
+ */
+import type { SamplePoint, SampleSummary } from '../../core/replay/result.js';
+import { sharing } from './model.js';
+import type { ReportStrategy, ReportTrace } from './model.js';
+import { areaPath, box, drawing, label, lengthAxis, linear, linePath, niceRange, niceTicks, path, px, rect, yAxis } from './chart.js';
+import type { Point } from './chart.js';
+import { markup } from './markup.js';
+import type { Markup, Part } from './markup.js';
+import { scrolling } from './memory-table.js';
+import type { Section } from './section.js';
+import { namedAll } from './words.js';
+import { compact, grouped } from '../format.js';
+
+const NAMES: Readonly<Record<string, string>> = {
+  vm_size_kb: 'VmSize',
+  vm_pte_kb: 'VmPTE',
+  rss_anon_kb: 'RssAnon',
+  rss_file_kb: 'RssFile',
+  rss_shmem_kb: 'RssShmem',
+  minor_faults: 'minor faults',
+  major_faults: 'major faults',
+};
+const nameOf = (quantity: string): string => NAMES[quantity] ?? quantity.replaceAll('_', ' ');
+
+interface Scaled {
+  readonly factor: number;
+  readonly unit: string;
+}
+
+function scaleOf(quantity: string, most: number): Scaled {
+  if (!quantity.endsWith('_kb')) return { factor: 1, unit: 'count' };
+  return most >= 10 * 1024 ? { factor: 1 / 1024, unit: 'MiB' } : { factor: 1, unit: 'KiB' };
+}
+
+const judged = (summary: SampleSummary): number => summary.samples - summary.racy;
+
+/** Points that hold through to the next sample: the kernel was asked at moments, not all the time. */
+function steps(points: readonly Point[]): Point[] {
+  return points.flatMap((point, i): Point[] => (i === 0 ? [point] : [[point[0], points[i - 1][1]], point]));
+}
+
+function timeAxis(b: Parameters<typeof lengthAxis>[0], nanoseconds: number): ReturnType<typeof lengthAxis> & { perUnit: number } {
+  const [perUnit, unit] = nanoseconds >= 2e9 ? [1e9, 's'] : nanoseconds >= 2e6 ? [1e6, 'ms'] : [1e3, 'µs'];
+  return { ...lengthAxis(b, nanoseconds / perUnit, unit), perUnit };
+}
+
+function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly SamplePoint[]): Markup {
+  const { factor, unit } = scaleOf(summary.quantity, Math.max(...samples.map((s) => Math.max(s.measured, s.predicted))));
+  const start = samples[0].time;
+  const main = box(188, { left: 44, right: 8, top: 32, bottom: 72 }, 300);
+  const below = box(188, { left: 44, right: 8, top: 140, bottom: 24 }, 300);
+  const axis = timeAxis(below, samples[samples.length - 1].time - start);
+  const x = (sample: SamplePoint): number => axis.x((sample.time - start) / axis.perUnit);
+  const ticks = niceTicks(Math.max(...samples.map((s) => Math.max(s.measured, s.predicted))) * factor, 3);
+  const y = linear([0, ticks[ticks.length - 1]], [main.bottom, main.top]);
+  const measured = steps(samples.map((s): Point => [x(s), y(s.measured * factor)]));
+  const predicted = steps(samples.map((s): Point => [x(s), y(s.predicted * factor)]));
+  const steady = samples.filter((s) => !s.racy);
+  const errors = steady.map((s) => s.predicted - s.measured);
+  const none = errors.every((error) => error === 0);
+  const range = none ? [0] : niceRange(Math.min(0, ...errors), Math.max(0, ...errors), 2);
+  const low = Math.min(...range);
+  const high = Math.max(...range);
+  const ry = none ? (): number => (below.top + below.bottom) / 2 : linear([low, high], [below.bottom, below.top]);
+  const zero = ry(0);
+  const shown = none ? [0] : [low, high, 0].filter((value, i, all) => all.indexOf(value) === i);
+  const residual = none
+    ? label((below.left + below.right) / 2, zero - 4, 'no difference', 'tk halo', 'middle')
+    : path(areaPath(steps(steady.map((s, i): Point => [x(s), ry(errors[i])])), zero), 'res');
+  const residualUnit = summary.quantity.endsWith('_kb') ? 'KiB' : 'count';
+  const content = [
+    yAxis(main, y, ticks, unit),
+    path(linePath(measured), 'mes'),
+    path(linePath(predicted), 'ln thin'),
+    label(0, below.top - 10, `predicted − measured, ${residualUnit}`, 'al'),
+    rect(below.left, below.top, below.right - below.left, below.bottom - below.top, 'wind'),
+    path(`M${px(below.left)} ${px(zero)}H${px(below.right)}`, 'zero'),
+    residual,
+    ...shown.map((value) => label(below.left - 5, ry(value) + 3.5, compact(value), 'tk', 'end')),
+    axis.svg,
+  ];
+  const exact = `${grouped(summary.exact)} of ${grouped(judged(summary))} exact`;
+  const says = `${nameOf(summary.quantity)} of ${trace.name}: predicted and measured, ${exact}, largest error ${compact(summary.max_error)} ${residualUnit}`;
+  return markup`<div class="sm">
+    <h4>${nameOf(summary.quantity)} <span class="sub">${exact}</span></h4>
+    ${drawing(below, says, content.join(''))}
+  </div>`;
+}
+
+function summaryTable(trace: ReportTrace, groups: readonly { value: readonly SampleSummary[]; strategies: readonly ReportStrategy[] }[]): Markup {
+  const rows = groups.flatMap(({ value, strategies }) =>
+    value.map((s) => {
+      const all = s.exact === judged(s);
+      const width = judged(s) === 0 ? 0 : (s.exact / judged(s)) * 100;
+      return markup`<tr>
+        <th scope="row">${nameOf(s.quantity)}</th>
+        <td class="t">${namedAll(strategies, trace)}</td>
+        <td>${grouped(s.samples)}</td>
+        <td>${grouped(s.racy)}</td>
+        <td class="${all ? '' : 'bad'}">
+          ${all ? 'all' : grouped(s.exact)}<span class="bar in" aria-hidden="true"><i style="width:${grouped(width, 1)}%"></i></span>
+        </td>
+        <td>${compact(s.max_error)} ${s.quantity.endsWith('_kb') ? 'KiB' : ''}</td>
+      </tr>`;
+    }),
+  );
+  return scrolling(
+    `${trace.name}: samples met exactly`,
+    markup`<table class="data">
+      <thead>
+        <tr>
+          <th scope="col">quantity</th>
+          <th scope="col" class="t">strategy</th>
+          <th scope="col">samples</th>
+          <th scope="col">racy, not judged</th>
+          <th scope="col">exact</th>
+          <th scope="col">largest error</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows}
+      </tbody>
+    </table>`,
+  );
+}
+
+function body(trace: ReportTrace): Markup | null {
+  const have = trace.strategies.filter(({ cell }) => cell.sampleSummary.length > 0);
+  if (have.length === 0) return null;
+  const { samples, sampleSummary } = have[0].cell;
+  const charts = sampleSummary.flatMap((summary) => {
+    const own = samples.filter((s) => s.quantity === summary.quantity);
+    return own.length > 1 ? [chart(trace, summary, own)] : [];
+  });
+  const who: Part =
+    samples.length === 0
+      ? null
+      : markup`<p class="cap">Process ${samples[0].pid}${have.length > 1 ? markup`, replayed with ${have[0].label}` : null}. Time since its first sample.</p>`;
+  return markup`<div class="grid4">${charts}</div>
+    ${who}${summaryTable(
+      trace,
+      sharing(have, ({ cell }) => cell.sampleSummary),
+    )}`;
+}
+
+export const proofSection: Section = {
+  id: 'proof',
+  nav: 'Proof',
+  title: 'Predicted against measured',
+  lead: markup`Thick grey: what the kernel reported in <code>/proc/PID/status</code> while the trace was recorded. Thin line: what the model predicts. Below each:
+    predicted minus measured.`,
+  nothing: 'This trace holds no samples of what the kernel reported.',
+  body,
+};
