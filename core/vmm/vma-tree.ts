@@ -10,7 +10,7 @@
  * A node is a block of 512 bytes in one buffer seen as doubles and as int32 words:
  *
  *      words 0..79    keys      40 doubles: leaf: first page of each VMA; inner: separators, key[i] <= everything below child i and
- *                               > everything below child i-1; key[0] of an inner node is never read by a search
+ *                               > everything below child i-1; key[0] of an inner node is -Infinity, every unused key Infinity
  *      words 80..119  entries   leaf: VMA ids; inner: node numbers
  *      word  120      count     entries in use
  *      word  121      link      next free node
@@ -152,13 +152,23 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
       n = (pool[Pool.nodes]! + 1) | 0;
       if (n > maxNodes) throw new Error('vma-tree: the node pool is smaller than its proven bound');
       pool[Pool.nodes] = n;
+      clearKeys(n, 0, Node.capacity);
     }
-    words[((n << Node.wordShift) + Node.count) | 0] = 0;
     return n;
   }
 
+  /** Marks the keys from position p up to q as unused. */
+  function clearKeys(n: number, p: number, q: number): void {
+    const k = n << Node.keyShift;
+    for (let i = p; i < q; i = (i + 1) | 0) keys[(k + i) | 0] = Infinity;
+  }
+
+  /** A free node has no entries and no keys. */
   function giveNode(n: number): void {
-    words[((n << Node.wordShift) + Node.link) | 0] = pool[Pool.freeNode]!;
+    const w = n << Node.wordShift;
+    clearKeys(n, 0, words[(w + Node.count) | 0]!);
+    words[(w + Node.count) | 0] = 0;
+    words[(w + Node.link) | 0] = pool[Pool.freeNode]!;
     pool[Pool.freeNode] = n;
   }
 
@@ -225,22 +235,33 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
 
   // ---- searching
 
-  /** First position in [lo, hi) whose key is above the page, else hi; `k` is the first key's index. */
-  function upper(k: number, lo: number, hi: number, page: number): number {
-    while (lo < hi) {
-      const mid = (lo + hi) >>> 1;
-      if (keys[(k + mid) | 0]! <= page) lo = (mid + 1) | 0;
-      else hi = mid;
-    }
-    return lo;
+  /**
+   * How many keys of the node whose first key has index `k` are <= page. Comparisons are added as numbers instead of branched on (which way a search
+   * goes cannot be predicted), and the first four look at one key of each cache line, so that a node that is far away costs one trip, not one
+   * a step. Unused keys are Infinity.
+   */
+  function rank(k: number, page: number): number {
+    const line = (+(keys[(k + 7) | 0]! <= page) + +(keys[(k + 15) | 0]! <= page) + +(keys[(k + 23) | 0]! <= page) + +(keys[(k + 31) | 0]! <= page)) << 3;
+    const b = (k + line) | 0;
+    return (
+      (line +
+        +(keys[b]! <= page) +
+        +(keys[(b + 1) | 0]! <= page) +
+        +(keys[(b + 2) | 0]! <= page) +
+        +(keys[(b + 3) | 0]! <= page) +
+        +(keys[(b + 4) | 0]! <= page) +
+        +(keys[(b + 5) | 0]! <= page) +
+        +(keys[(b + 6) | 0]! <= page) +
+        +(keys[(b + 7) | 0]! <= page)) |
+      0
+    );
   }
 
   /** The leaf whose range of separators holds the page. */
   function leafOf(t: number, page: number): number {
     let n = trees[(t + Tree.root) | 0]!;
     for (let h = trees[(t + Tree.height) | 0]!; h !== 0; h = (h - 1) | 0) {
-      const w = n << Node.wordShift;
-      n = words[(w + Node.entries - 1 + upper(n << Node.keyShift, 1, words[(w + Node.count) | 0]!, page)) | 0]!;
+      n = words[((n << Node.wordShift) + Node.entries - 1 + rank(n << Node.keyShift, page)) | 0]!;
     }
     return n;
   }
@@ -249,11 +270,10 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
   function leafWithPath(t: number, page: number): number {
     let n = trees[(t + Tree.root) | 0]!;
     for (let h = trees[(t + Tree.height) | 0]!; h !== 0; h = (h - 1) | 0) {
-      const w = n << Node.wordShift;
-      const slot = (upper(n << Node.keyShift, 1, words[(w + Node.count) | 0]!, page) - 1) | 0;
+      const slot = (rank(n << Node.keyShift, page) - 1) | 0;
       pathNode[h] = n;
       pathSlot[h] = slot;
-      n = words[(w + Node.entries + slot) | 0]!;
+      n = words[((n << Node.wordShift) + Node.entries + slot) | 0]!;
     }
     return n;
   }
@@ -262,10 +282,9 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
   function floorOf(t: number, page: number): number {
     const n = leafOf(t, page);
     const w = n << Node.wordShift;
-    const c = words[(w + Node.count) | 0]!;
-    const p = upper(n << Node.keyShift, 0, c, page);
+    const p = rank(n << Node.keyShift, page);
     if (p !== 0) return words[(w + Node.entries - 1 + p) | 0]!;
-    return c !== 0 ? before[words[(w + Node.entries) | 0]!]! : 0;
+    return words[(w + Node.count) | 0] !== 0 ? before[words[(w + Node.entries) | 0]!]! : 0;
   }
 
   function find(tree: number, page: number): number {
@@ -349,6 +368,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     copyEntries(n, mid, right, 0, (Node.capacity - mid) | 0);
     words[((n << Node.wordShift) + Node.count) | 0] = mid;
     words[((right << Node.wordShift) + Node.count) | 0] = (Node.capacity - mid) | 0;
+    clearKeys(n, mid, Node.capacity);
     if (p <= mid) putEntry(n, p, key, entry);
     else putEntry(right, (p - mid) | 0, key, entry);
     return right;
@@ -364,13 +384,16 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
       const slot = (pathSlot[h]! + 1) | 0;
       if (words[((parent << Node.wordShift) + Node.count) | 0]! < Node.capacity) {
         putEntry(parent, slot, separator, right);
+        if (h !== 1) keys[right << Node.keyShift] = -Infinity;
         return;
       }
+      if (h !== 1) keys[right << Node.keyShift] = -Infinity;
       right = splitNode(parent, slot, separator, right);
     }
     const root = takeNode();
-    putEntry(root, 0, 0, trees[(t + Tree.root) | 0]!);
+    putEntry(root, 0, -Infinity, trees[(t + Tree.root) | 0]!);
     putEntry(root, 1, keys[right << Node.keyShift]!, right);
+    if (height !== 0) keys[right << Node.keyShift] = -Infinity;
     trees[(t + Tree.root) | 0] = root;
     trees[(t + Tree.height) | 0] = (height + 1) | 0;
   }
@@ -382,17 +405,21 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     const leaf = leafWithPath(t, key);
     const w = leaf << Node.wordShift;
     const c = words[(w + Node.count) | 0]!;
-    const p = upper(leaf << Node.keyShift, 0, c, key);
+    const p = rank(leaf << Node.keyShift, key);
+    // The neighbours from the leaf where it has them: the columns of a large tree are far away.
     let left = 0;
     let right = 0;
-    if (p !== 0) {
-      left = words[(w + Node.entries - 1 + p) | 0]!;
+    let bound = stop;
+    if (p !== c) {
+      right = words[(w + Node.entries + p) | 0]!;
+      bound = keys[((leaf << Node.keyShift) + p) | 0]!;
+      left = p !== 0 ? words[(w + Node.entries + p - 1) | 0]! : before[right]!;
+    } else if (p !== 0) {
+      left = words[(w + Node.entries + p - 1) | 0]!;
       right = after[left]!;
-    } else if (c !== 0) {
-      right = words[(w + Node.entries) | 0]!;
-      left = before[right]!;
+      if (right !== 0) bound = start[right]!;
     }
-    if (leaf === 0 || key >= stop || (left !== 0 && end[left]! > key) || (right !== 0 && start[right]! < stop)) throw badInsert(tree, vma, left, right);
+    if (leaf === 0 || key >= stop || bound < stop || (left !== 0 && end[left]! > key)) throw badInsert(tree, vma, left, right);
     before[vma] = left;
     after[vma] = right;
     if (left !== 0) after[left] = vma;
@@ -412,6 +439,10 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
 
   // ---- removing
 
+  function notInTree(tree: number, vma: number): Error {
+    return new Error(`vma-tree: VMA ${vma} [${start[vma]}, ${end[vma]}) is not in tree ${tree}`);
+  }
+
   function dropEntry(n: number, p: number): number {
     const w = n << Node.wordShift;
     const e = (w + Node.entries) | 0;
@@ -421,6 +452,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
       keys[(k + i) | 0] = keys[(k + i + 1) | 0]!;
       words[(e + i) | 0] = words[(e + i + 1) | 0]!;
     }
+    keys[(k + c) | 0] = Infinity;
     words[(w + Node.count) | 0] = c;
     return c;
   }
@@ -440,7 +472,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
       const ca = words[((a << Node.wordShift) + Node.count) | 0]!;
       const cb = words[((b << Node.wordShift) + Node.count) | 0]!;
       const sum = (ca + cb) | 0;
-      // An inner node's first key is its separator in the parent; a leaf's is its first VMA's.
+      // While the two exchange entries, the right one's first key is the separator: an inner node's is -Infinity otherwise, a leaf's its first VMA's.
       if (h !== 1) keys[b << Node.keyShift] = keys[((parent << Node.keyShift) + j) | 0]!;
       if (sum > Node.mergeLimit) {
         const half = sum >> 1;
@@ -448,14 +480,17 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
           const moved = (half - ca) | 0;
           copyEntries(b, 0, a, ca, moved);
           copyEntries(b, moved, b, 0, (cb - moved) | 0);
+          clearKeys(b, (cb - moved) | 0, cb);
         } else {
           const moved = (ca - half) | 0;
           copyEntries(b, 0, b, moved, cb);
           copyEntries(a, half, b, 0, moved);
+          clearKeys(a, half, ca);
         }
         words[((a << Node.wordShift) + Node.count) | 0] = half;
         words[((b << Node.wordShift) + Node.count) | 0] = (sum - half) | 0;
         keys[((parent << Node.keyShift) + j) | 0] = keys[b << Node.keyShift]!;
+        if (h !== 1) keys[b << Node.keyShift] = -Infinity;
         return;
       }
       copyEntries(b, 0, a, ca, cb);
@@ -479,10 +514,11 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     const key = start[vma]!;
     const leaf = leafWithPath(t, key);
     const w = leaf << Node.wordShift;
-    const p = (upper(leaf << Node.keyShift, 0, words[(w + Node.count) | 0]!, key) - 1) | 0;
-    if (p < 0 || words[(w + Node.entries + p) | 0] !== vma) throw new Error(`vma-tree: VMA ${vma} [${start[vma]}, ${end[vma]}) is not in tree ${tree}`);
-    const left = before[vma]!;
-    const right = after[vma]!;
+    const c = words[(w + Node.count) | 0]!;
+    const p = (rank(leaf << Node.keyShift, key) - 1) | 0;
+    if (p < 0 || words[(w + Node.entries + p) | 0] !== vma) throw notInTree(tree, vma);
+    const left = p !== 0 ? words[(w + Node.entries + p - 1) | 0]! : before[vma]!;
+    const right = p + 1 < c ? words[(w + Node.entries + p + 1) | 0]! : after[vma]!;
     if (left !== 0) after[left] = right;
     else trees[(t + Tree.first) | 0] = right;
     if (right !== 0) before[right] = left;
@@ -497,11 +533,12 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     const key = start[vma]!;
     const leaf = leafWithPath(t, key);
     const w = leaf << Node.wordShift;
-    const p = (upper(leaf << Node.keyShift, 0, words[(w + Node.count) | 0]!, key) - 1) | 0;
-    if (p < 0 || words[(w + Node.entries + p) | 0] !== vma) throw new Error(`vma-tree: VMA ${vma} [${start[vma]}, ${end[vma]}) is not in tree ${tree}`);
+    const c = words[(w + Node.count) | 0]!;
+    const p = (rank(leaf << Node.keyShift, key) - 1) | 0;
+    if (p < 0 || words[(w + Node.entries + p) | 0] !== vma) throw notInTree(tree, vma);
     const left = before[vma]!;
     const right = after[vma]!;
-    if ((left !== 0 && start[left]! >= page) || (right !== 0 && page >= start[right]!))
+    if ((left !== 0 && start[left]! >= page) || (right !== 0 && start[right]! <= page))
       throw new Error(`vma-tree: start ${page} would change the order of VMA ${vma} in tree ${tree}`);
     start[vma] = page;
     keys[((leaf << Node.keyShift) + p) | 0] = page;
@@ -515,7 +552,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
         if (page < keys[k]!) keys[k] = page;
         return;
       }
-    } else if (p + 1 === words[(w + Node.count) | 0]) {
+    } else if (p + 1 === c) {
       for (let h = 1; h <= height; h = (h + 1) | 0) {
         const n = pathNode[h]!;
         const slot = (pathSlot[h]! + 1) | 0;
@@ -616,6 +653,8 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     const c = words[w + Node.count]!;
     if (n <= 0 || n > pool[Pool.nodes]!) fail(tree, `node ${n} does not exist`);
     if (c > Node.capacity || (!isRoot && c < Node.min) || (isRoot && height > 0 && c < 2)) fail(tree, `node ${n} holds ${c} entries`);
+    for (let i = c; i < Node.capacity; i++) if (keys[k + i] !== Infinity) fail(tree, `unused key ${i} of node ${n} is ${keys[k + i]}`);
+    if (height > 0 && keys[k] !== -Infinity) fail(tree, `the first key of inner node ${n} is ${keys[k]}`);
     let nodes = 1;
     for (let i = 0; i < c; i++) {
       const key = keys[k + i]!;
@@ -679,6 +718,9 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     if (owner.size > pool[Pool.liveVmas]!) fail(0, `${owner.size} VMAs in trees, ${pool[Pool.liveVmas]} live`);
     for (let n = pool[Pool.freeNode]!; n !== 0; n = words[(n << Node.wordShift) + Node.link]!) {
       if (++nodes > pool[Pool.nodes]!) fail(0, 'more free and used nodes than were made');
+      for (let i = 0; i < Node.capacity; i++)
+        if (keys[(n << Node.keyShift) + i] !== Infinity) fail(0, `key ${i} of the free node ${n} is ${keys[(n << Node.keyShift) + i]}`);
+      if (words[(n << Node.wordShift) + Node.count] !== 0) fail(0, `the free node ${n} has entries`);
     }
     if (nodes !== pool[Pool.nodes]) fail(0, `${nodes} free and used nodes of ${pool[Pool.nodes]}`);
   }
