@@ -19,6 +19,7 @@
 import { MAX_ORDER, type FrameAllocator, type PmmOptions, type PmmStrategy } from './allocator.js';
 import { makeFreeScan, popcount, refusedFree } from './free-frames.js';
 import { isUsable, usableIn, usableWord } from './memory-map.js';
+import { reserveInt32, reserveUint8 } from './reserve.js';
 
 const enum K {
   maxOrder = 10,
@@ -56,12 +57,12 @@ function create({ map }: PmmOptions): FrameAllocator {
   const total = map.usableFrames;
   const regions = Math.ceil(frames / K.regionFrames);
   const summaryWords = Math.ceil(regions / 32);
-  const bits = new Int32Array(Math.max(regions * 32, 32));
-  const full = new Int32Array(Math.max(regions, 32));
-  const dirty = new Int32Array(Math.max(regions, 32));
-  const fullRegions = new Int32Array(Math.max(summaryWords, 32));
+  const bits = reserveInt32(regions * 32);
+  const full = reserveInt32(regions);
+  const dirty = reserveInt32(regions);
+  const fullRegions = reserveInt32(summaryWords);
   /** 1 where a region holds usable frames and holes: there a set bit may be a hole. */
-  const mixed = new Uint8Array(Math.max(regions, 128));
+  const mixed = reserveUint8(regions);
   /** False: every frame below `frames` is usable. */
   const holey = map.usableFrames !== frames;
   const cell = new Int32Array(Cell.length);
@@ -138,6 +139,7 @@ function create({ map }: PmmOptions): FrameAllocator {
         if (summary === summaryWords) summary = 0;
         candidates = ~fullRegions[summary]!;
         examined = (examined + 1) | 0;
+        if (examined > summaryWords + 2) throw new Error(`bitmap: ${freeFrames()} frames are free but the summary shows none`);
       }
       region = ((summary << 5) + 31 - Math.clz32(candidates & -candidates)) | 0;
       open = ~full[region]!;

@@ -21,6 +21,7 @@
 import { MAX_ORDER, type FrameAllocator, type PmmOptions, type PmmStrategy } from './allocator.js';
 import { refusedFree } from './free-frames.js';
 import { isUsable, usableIn } from './memory-map.js';
+import { reserveInt32, reserveUint8 } from './reserve.js';
 
 const enum K {
   maxOrder = 10,
@@ -46,10 +47,10 @@ const enum Cell {
 function create({ map }: PmmOptions): FrameAllocator {
   const frames = map.frames;
   const size = Math.ceil(frames / K.top) * K.top;
-  const state = new Uint8Array(size);
+  const state = reserveUint8(size);
   /** Neighbours in the list of a free head; `prev` of the first and `next` of the last: see push and unlink. */
-  const next = new Int32Array(size);
-  const prev = new Int32Array(size);
+  const next = reserveInt32(size);
+  const prev = reserveInt32(size);
   const heads = new Int32Array(32).fill(K.none);
   const counts = new Int32Array(32);
   const cell = new Int32Array(Cell.length);

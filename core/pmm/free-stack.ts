@@ -9,6 +9,7 @@
 import { MAX_ORDER, type FrameAllocator, type PmmOptions, type PmmStrategy } from './allocator.js';
 import { makeFreeScan, refusedFree } from './free-frames.js';
 import { isUsable } from './memory-map.js';
+import { reserveInt32 } from './reserve.js';
 
 /** Operations so far, as doubles; one counter each, so that neither waits for the other's store. */
 const enum Work {
@@ -30,9 +31,9 @@ const enum Cell {
 function create({ map }: PmmOptions): FrameAllocator {
   const frames = map.frames;
   const total = map.usableFrames;
-  const stack = new Int32Array(Math.max(map.usableFrames, 32));
+  const stack = reserveInt32(total);
   /** Bit set = handed out. Frames in holes stay 0 and so can never be freed. */
-  const used = new Int32Array(Math.max(Math.ceil(frames / 32), 32));
+  const used = reserveInt32(Math.ceil(frames / 32));
   const cell = new Int32Array(Cell.length);
   const work = new Float64Array(16);
   cell[Cell.freshLeft] = map.usableFrames;

@@ -1,0 +1,25 @@
+/**
+ * Typed arrays as large as the simulated memory wants them: reserved address space, of which only what is written costs
+ * memory. A machine may still refuse to reserve (container limits, vm.overcommit_memory): that is then said in one line.
+ */
+import { UserError } from '../../traces/event.js';
+
+/** Arrays of up to 64 bytes live on the garbage-collected heap, where their addresses are no constants. */
+const MIN_ELEMENTS = 128;
+
+/** Zeroed; throws UserError when the machine refuses. */
+export const reserveInt32 = (elements: number): Int32Array => reserved(elements, 4, (n) => new Int32Array(n));
+export const reserveUint8 = (elements: number): Uint8Array => reserved(elements, 1, (n) => new Uint8Array(n));
+
+function reserved<T>(elements: number, bytes: number, make: (elements: number) => T): T {
+  const count = Math.max(elements, MIN_ELEMENTS);
+  try {
+    return make(count);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const gib = ((count * bytes) / 2 ** 30).toFixed(1);
+    throw new UserError(`--memory: this machine refuses to reserve ${gib} GiB of address space for the state of the simulated frames; give less memory`, {
+      cause: error,
+    });
+  }
+}
