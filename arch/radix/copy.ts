@@ -17,7 +17,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
   const { P, RW, A, PS, pt, tableOf, roots, spaceCount, deposits, spare, state, spans } = store;
   const { reserve, take, release, setBit, clearBit, nextUsed, changed, link, indexOf } = store;
   const { cut, uncut, rootOf, splitInto, tableAt } = walk;
-  const { bound, first, last, zapped, note, entryHi, entryLo, freeTables } = range;
+  const { nothing, bound, first, last, zapped, note, entryHi, entryLo, freeTables } = range;
   const { dropped, copied } = store.options.observer;
   const P_PS = P | PS;
   const SHARED = 512;
@@ -386,8 +386,8 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     const end = start + pages;
     const low = pid < 0 ? -HALF_PAGES : 0;
     const bad = (a: number): boolean => a < low || a + pages > HALF_PAGES || (a < 0 && a + pages > 0);
-    if (!(pages >= 0) || bad(start) || bad(target) || (target < end && start < target + pages)) return EINVAL;
-    if (cut(pid, start, end) !== 0) return ENOMEM;
+    if (!(pages >= 0) || bad(start) || bad(target) || (target < end && start < target + pages)) return nothing(EINVAL);
+    if (cut(pid, start, end) !== 0) return nothing(ENOMEM);
     if (!bound(pid, start, end)) return 0;
     plan[PLAN_PID] = pid;
     plan[PLAN_DELTA] = target - start;
@@ -396,8 +396,7 @@ export function makeCopy(store: Store, walk: Walk, range: Range) {
     const error = !planMove(root, LEVELS, 3, 0, 0) ? EEXIST : reserve(plan[PLAN_NEED], pid);
     if (error !== 0) {
       uncut();
-      zapped[0] = 0;
-      return error;
+      return nothing(error);
     }
     moveTables(root, LEVELS, 3, 0, 0);
     const moved = zapped[0];

@@ -50,6 +50,13 @@ export function makeRange(store: Store, walk: Walk) {
     zapped[0] = (n + 1) | 0;
   }
 
+  /** The answer of an operation that did not happen: no leaf was touched. */
+  function nothing(code: number): number {
+    zapped[0] = 0;
+    zapped[1] = 0;
+    return code;
+  }
+
   /** Sets the bounds of a canonical range in one half of the address space; false when nothing can be in it. */
   function bound(pid: number, start: number, end: number): boolean {
     zapped[0] = 0;
@@ -198,7 +205,7 @@ export function makeRange(store: Store, walk: Walk) {
       const t = leafTable(pid, hi, a << PAGE_SHIFT);
       if (t !== 0) return zapInTable(t, pid, hi, a, z);
     }
-    if (cut(pid, from, to) !== 0) return ENOMEM;
+    if (cut(pid, from, to) !== 0) return nothing(ENOMEM);
     return from >= 0 || to <= 0 ? zapHalf(pid, from, to) : eachHalf(pid, from, to, zapHalf);
   }
 
@@ -274,7 +281,7 @@ export function makeRange(store: Store, walk: Walk) {
         return zapped[0];
       }
     }
-    if (cut(pid, from, to) !== 0) return ENOMEM;
+    if (cut(pid, from, to) !== 0) return nothing(ENOMEM);
     return from >= 0 || to <= 0 ? protectHalf(pid, from, to) : eachHalf(pid, from, to, protectHalf);
   }
 
@@ -314,7 +321,7 @@ export function makeRange(store: Store, walk: Walk) {
     return from < 0 && to > 0 ? freeHalf(pid, from, 0) + freeHalf(pid, 0, to) : freeHalf(pid, from, to);
   }
 
-  return { unmap, unmapRange, protectRange, freeTables, zapped, bound, first, last, note, entryHi, entryLo };
+  return { nothing, unmap, unmapRange, protectRange, freeTables, zapped, bound, first, last, note, entryHi, entryLo };
 }
 
 export type Range = ReturnType<typeof makeRange>;
