@@ -21,647 +21,681 @@
  * - Access rights of upper levels: page tables made here always have P, R/W and U/S set and XD clear above the leaf, so the leaf's bits are the combined
  *   rights (SDM 4.6). U/S is not checked: kernel accesses are simulated with the same call. CR0.WP is 1.
  * - A page fault leaves the walk caches as they are (SDM 4.10.4.1 lets it drop what leads to the page); entries are never prefetched.
- * - Addresses must be canonical; others would alias, so callers reject them.
+ * - Addresses must be canonical and spaces below `maxSpaces`; others would alias, so callers reject them.
  *
- * Bit layout of a TLB entry, two words:
+ * Bit layout of a TLB entry, two words (a walk cache's entry is the same, with size 0 and both permissions, and a third word: the table's handle):
  *
- *      word 0   page number in units of the page's size, low 32 bits
- *      word 1   31 ........ 4+top | 3+top ... 4 | 3 2  | 1     | 0
- *               address-space id  | bits of hi  | size | fetch | write         top = virtual address bits - 44: 4 or 13
+ *      word 0   page number in units of the page's size, 32 bits
+ *      word 1   31 ........ 4+top | 3+top ... 4    | 3 2  | 1     | 0
+ *               address-space id  | page number's  | size | fetch | write
+ *                                 | bits above 32  |
  *
- * This file is longer than others because the compiler turns a closure's constants into machine constants only inside one factory.
+ * `top` is 4 with 48-bit addresses, 13 with 57 bits; it is 0 when the number of sets is a multiple of 2^top: then the set tells the page number's low
+ * bits and word 0 holds those above. An id is never 0, so an empty place matches nothing.
+ *
+ * This file is longer than others: the compiler turns a closure's constants into machine constants only inside one factory, and beside the functions
+ * for any shape stand those for the usual one (first level of up to 4 ways, second of up to 16, walk caches of up to 4). There, what cannot be
+ * predicted (which way hits) is computed without branches, and functions are cut so that the compiler's inlining budget holds what they call.
  */
+import { Cell, Field, makeLayout, Unit } from './layout.js';
 import { LookupCounter } from './lookup-contract.js';
-import type { Lookup, LookupOptions, TlbLevel, WalkCache } from './lookup-contract.js';
-
-/** How the order of a set is kept, youngest first. */
-const enum Order {
-  /** 1 to 4 ways: four 2-bit way numbers in a byte, moved through a table. */
-  byte = 0,
-  /** 5 to 16 ways: 4-bit way numbers in one or two words. */
-  nibble = 1,
-  /** More ways: the entries themselves stand in order. */
-  shift = 2,
-}
+import type { Lookup, LookupOptions } from './lookup-contract.js';
 
 /** Bits of a page-table entry's word 0 (arch/arch.ts). */
 const enum Entry {
   present = 1,
-  write = 2,
   accessed = 32,
-  dirty = 64,
   large = 128,
+  noExecute = 1 << 23,
 }
 
+/** Size field of word 1. */
 const enum Size {
   large2 = 1 << 2,
   large3 = 2 << 2,
 }
 
-/** What `walk` returns beside the two permission bits; 0 is a page fault. */
-const enum Walked {
-  page = 4,
-  large2 = 8,
-  large3 = 16,
-}
+/** A small set's order at the start: ways 0, 1, 2, 3, youngest in the lowest bits. */
+const ORDER = 0xe4;
 
-/** Cells of `state`. */
-const enum Cell {
-  lastId = 0,
-  /** 1: level 2 leaves were filled, 2: level 3 leaves. */
-  large = 1,
-  cells = 32,
-}
-
-const ORDER_BYTE = 0xe4; // ways 0, 1, 2, 3 from the youngest
-const NIBBLES_LOW = 0x76543210;
-const NIBBLES_HIGH = 0xfedcba98 | 0;
-
-function orderKind(ways: number): Order {
-  if (ways <= 4) return Order.byte;
-  return ways <= 16 ? Order.nibble : Order.shift;
-}
-
-function checkShape(what: string, shape: { entries: number; ways: number }): void {
-  const { entries, ways } = shape;
-  if (!Number.isInteger(entries) || !Number.isInteger(ways) || entries < 0 || ways < 1 || entries % ways !== 0 || entries > 1 << 20) {
-    throw new RangeError(`${what}: ${entries} entries in ${ways} ways: entries must be a multiple of ways, both positive integers`);
-  }
-}
-
-/**
- * Makes the lookup unit of a machine. One per isolate: made twice, its closures lose their constants and run at half the speed.
- * Throws RangeError for impossible sizes (the parser of configurations checks them before and names the file).
- */
+/** Makes the lookup unit of a machine. One per isolate: made twice, its closures lose their constants and run at half the speed. */
 export function makeLookup(options: LookupOptions): Lookup {
-  const { config, tables } = options;
-  const cpus = options.cpus;
+  const { config, cpus, maxSpaces, tables } = options;
   const { geometry, root: roots, kernelRoot, pt, tableOf } = tables;
-  const none: TlbLevel = { entries: 0, ways: 1, hitCycles: 0 };
-  const tlb1 = config.tlb[0] ?? none;
-  const tlb2 = config.tlb[1] ?? none;
-  const absent: WalkCache = { entries: 0, ways: 1 };
-  const levels = geometry.levels;
-  const cache2 = levels >= 2 ? config.walkCaches.pde : absent;
-  const cache3 = levels >= 3 ? config.walkCaches.pdpte : absent;
-  const cache4 = levels >= 4 ? config.walkCaches.pml4e : absent;
-  if (config.tlb.length > 2) throw new RangeError(`lookup ${config.name}: at most two TLB levels`);
-  checkShape('TLB level 1', tlb1);
-  checkShape('TLB level 2', tlb2);
-  checkShape('PDE cache', cache2);
-  checkShape('PDPTE cache', cache3);
-  checkShape('PML4E cache', cache4);
+  const layout = makeLayout(config, geometry, cpus, maxSpaces);
 
   // ---- geometry: where the index of each level and the page numbers stand
-  const pageShift = geometry.pageShift;
-  const pageUp = 30 - pageShift;
-  const indexBits = geometry.indexBits;
+  const { levels, pageShift, indexBits } = geometry;
   const indexMask = (1 << indexBits) - 1;
   const shift2 = pageShift + indexBits;
   const shift3 = shift2 + indexBits;
   const shift4 = shift3 + indexBits;
-  const topBits = Math.max(0, geometry.vaBits - 44);
-  const topMask = (1 << topBits) - 1;
-  const idShift = 4 + topBits;
-  const maxId = 2 ** (32 - idShift) - 1;
+  const low2 = 30 - shift2;
+  const { compact, idShift, maxId, rows, row, walkIds } = layout;
+  const pageDown = compact ? pageShift + layout.topBits : pageShift;
+  const pageUp = 30 - pageDown;
+  const topShift = 2 + pageShift;
+  const topMask = (1 << layout.topBits) - 1;
 
-  // ---- storage: one array, one stride per CPU
-  const sets1 = tlb1.entries / tlb1.ways;
-  const ways1 = tlb1.ways;
-  const sets2 = tlb2.entries / tlb2.ways;
-  const ways2 = tlb2.ways;
-  const pdeSets = cache2.entries / cache2.ways;
-  const pdeWays = cache2.ways;
-  const pdpteSets = cache3.entries / cache3.ways;
-  const pdpteWays = cache3.ways;
-  const pml4eSets = cache4.entries / cache4.ways;
-  const pml4eWays = cache4.ways;
-  const mask1 = (sets1 & (sets1 - 1)) === 0 ? sets1 - 1 : -1;
-  const mask2 = (sets2 & (sets2 - 1)) === 0 ? sets2 - 1 : -1;
-  const pdeMask = (pdeSets & (pdeSets - 1)) === 0 ? pdeSets - 1 : -1;
-  const pdpteMask = (pdpteSets & (pdpteSets - 1)) === 0 ? pdpteSets - 1 : -1;
-  const pml4eMask = (pml4eSets & (pml4eSets - 1)) === 0 ? pml4eSets - 1 : -1;
-  const kind1 = orderKind(ways1);
-  const kind2 = orderKind(ways2);
-  const pdeKind = orderKind(pdeWays);
-  const pdpteKind = orderKind(pdpteWays);
-  const pml4eKind = orderKind(pml4eWays);
-  const has1 = sets1 > 0;
-  const has2 = sets2 > 0;
-  const hasPde = pdeSets > 0;
-  const hasPdpte = pdpteSets > 0;
-  const hasPml4e = pml4eSets > 0;
-
-  // Tags are pairs of words; a walk cache's tags are followed by its table handles, the orders (two words a set) come last.
-  const tags1 = 0;
-  const tags2 = tags1 + tlb1.entries * 2;
-  const tlbEnd = tags2 + tlb2.entries * 2;
-  const pdeTags = tlbEnd;
-  const pdeHandles = pdeTags + cache2.entries * 2;
-  const pdpteTags = pdeHandles + cache2.entries;
-  const pdpteHandles = pdpteTags + cache3.entries * 2;
-  const pml4eTags = pdpteHandles + cache3.entries;
-  const pml4eHandles = pml4eTags + cache4.entries * 2;
-  const ordersStart = pml4eHandles + cache4.entries;
-  const order1 = ordersStart;
-  const order2 = order1 + sets1 * 2;
-  const pdeOrder = order2 + sets2 * 2;
-  const pdpteOrder = pdeOrder + pdeSets * 2;
-  const pml4eOrder = pdpteOrder + pdpteSets * 2;
-  const used = pml4eOrder + pml4eSets * 2;
-  const stride = (used + 15) & ~15;
-  const cells = new Int32Array(Math.max(64, stride * cpus));
+  // ---- storage
+  const { first, stride, linkStride, shape } = layout;
+  const cells = new Int32Array(layout.cells);
+  const links = new Uint8Array(layout.links);
   const moves = new Uint8Array(1024);
-
-  // ---- ids: with PCIDs one per space for all CPUs, without one per space and CPU
-  const row = options.maxSpaces + 1;
-  const rows = config.pcid ? 1 : cpus;
-  const walkIds = config.invalidation === 'space';
-  if (rows * row * (walkIds ? 2 : 1) > maxId) {
-    throw new RangeError(
-      `lookup ${config.name}: ${row - 1} spaces on ${rows} CPUs need more than the ${maxId} address-space ids that ${geometry.vaBits}-bit addresses leave`,
-    );
-  }
-  const ids = new Int32Array(Math.max(32, rows * row));
-  const walkerIds = walkIds ? new Int32Array(Math.max(32, rows * row)) : ids;
-  const running = new Int32Array(Math.max(32, cpus)).fill(-1);
-  const state = new Int32Array(Cell.cells);
-
-  // ---- counters: `hot` since the last spill; `walked` by start level * 8 + table reads
-  const hot = new Int32Array(64);
-  const walked = new Int32Array(64);
+  const running = new Int32Array(cpus).fill(-1);
   const counters = new Float64Array(LookupCounter.length);
   const walkLengths = new Float64Array(levels + 1);
-  const pdeRead1 = (1 << 3) | 1;
+  const ids = Cell.ids as number;
+  const ownWalkIds = walkIds !== ids;
+  const hits1 = Cell.hot + LookupCounter.l1Hits;
+  const hits2 = Cell.hot + LookupCounter.l2Hits;
+  const misses = Cell.hot + LookupCounter.misses;
+  const permissionWalks = Cell.hot + LookupCounter.permissionWalks;
+  const faults = Cell.hot + LookupCounter.faults;
 
-  // ---- exact LRU of one set: `o` its order word, `t` its first tag cell, `v` its first handle cell or -1
-  function promoteNibble(o: number, k: number): void {
-    const a = cells[o]!;
-    if ((a & 15) === k) return;
-    let x = a ^ Math.imul(k, 0x11111111);
-    let z = (x - 0x11111111) & ~x & 0x88888888;
-    if (z !== 0) {
-      const low = (1 << (28 - Math.clz32(z & -z))) - 1;
-      cells[o] = (a & ~((low << 4) | 15)) | ((a & low) << 4) | k;
-      return;
-    }
-    const b = cells[(o + 1) | 0]!;
-    x = b ^ Math.imul(k, 0x11111111);
-    z = (x - 0x11111111) & ~x & 0x88888888;
-    const low = (1 << (28 - Math.clz32(z & -z))) - 1;
-    cells[(o + 1) | 0] = (b & ~((low << 4) | 15)) | ((b & low) << 4) | (a >>> 28);
-    cells[o] = (a << 4) | k;
-  }
+  // ---- constants of the usual shape
+  const { sets: sets1, tags: tags1, order: order1, last: last1 } = layout.tlb1;
+  const { sets: sets2, ways: ways2, tags: tags2, signs: signs2, order: links2 } = layout.tlb2;
+  const { sets: setsPde, tags: tagsPde, handles: handlesPde, order: orderPde, last: lastPde } = layout.pde;
+  const { sets: setsPdpte, tags: tagsPdpte, handles: handlesPdpte, order: orderPdpte, last: lastPdpte } = layout.pdpte;
+  const { sets: setsPml4e, tags: tagsPml4e, handles: handlesPml4e, order: orderPml4e, last: lastPml4e } = layout.pml4e;
+  const words2 = (ways2 + 3) >> 2;
+  const tagStride2 = words2 * 8;
+  const ring2 = ways2 + 1;
+  const linkStride2 = ring2 * 2;
+  const has1 = config.tlb.length > 0;
+  const has2 = config.tlb.length > 1;
+  const hasPde = config.walkCaches.pde.entries > 0;
+  const hasPdpte = config.walkCaches.pdpte.entries > 0;
+  const hasPml4e = levels >= 4 && config.walkCaches.pml4e.entries > 0;
+  const smallCaches = layout.pde.ways <= 4 && layout.pdpte.ways <= 4 && layout.pml4e.ways <= 4;
+  const usual = has1 && layout.tlb1.ways <= 4 && has2 && ways2 <= 16 && smallCaches && levels >= 3;
 
-  function rotate(t: number, v: number, from: number, to: number): void {
-    const step = from < to ? 1 : -1;
-    const a = cells[t + from * 2]!;
-    const b = cells[t + from * 2 + 1]!;
-    const h = v < 0 ? 0 : cells[v + from]!;
-    for (let i = from; i !== to; i = (i + step) | 0) {
-      const n = (i + step) | 0;
-      cells[t + i * 2] = cells[t + n * 2]!;
-      cells[t + i * 2 + 1] = cells[t + n * 2 + 1]!;
-      if (v >= 0) cells[v + i] = cells[v + n]!;
-    }
-    cells[t + to * 2] = a;
-    cells[t + to * 2 + 1] = b;
-    if (v >= 0) cells[v + to] = h;
-  }
-
-  /** Way k becomes the youngest. */
-  function promote(kind: number, o: number, t: number, v: number, k: number): void {
-    if (kind === Order.byte) cells[o] = moves[(cells[o]! << 2) | k]!;
-    else if (kind === Order.nibble) promoteNibble(o, k);
-    else if (k !== 0) rotate(t, v, k, 0);
-  }
-
-  /** The oldest way. */
-  function oldest(kind: number, o: number, ways: number): number {
-    if (kind === Order.byte) return (cells[o]! >>> ((ways - 1) << 1)) & 3;
-    if (kind === Order.nibble) return ways <= 8 ? (cells[o]! >>> ((ways - 1) << 2)) & 15 : (cells[(o + 1) | 0]! >>> ((ways - 9) << 2)) & 15;
-    return ways - 1;
-  }
-
-  /** Way k is emptied and becomes the oldest. */
-  function drop(kind: number, o: number, ways: number, t: number, v: number, k: number): void {
-    cells[(t + (k << 1)) | 0] = 0;
-    cells[(t + (k << 1) + 1) | 0] = 0;
-    if (kind === Order.shift) {
-      rotate(t, v, k, ways - 1);
-      return;
-    }
-    // Promote k, then turn the list by one: rare, so it is done place by place.
-    promote(kind, o, t, v, k);
-    if (kind === Order.byte) {
-      const a = cells[o]!;
-      const last = (ways - 1) << 1;
-      const list = a & ((4 << last) - 1);
-      cells[o] = (a ^ list) | (list >>> 2) | ((list & 3) << last);
-      return;
-    }
-    for (let i = 1; i < ways; i++) setPlace(o, i - 1, place(o, i));
-    setPlace(o, ways - 1, k);
-  }
-  function place(o: number, i: number): number {
-    return (cells[o + (i >>> 3)]! >>> ((i & 7) << 2)) & 15;
-  }
-  function setPlace(o: number, i: number, k: number): void {
-    const c = o + (i >>> 3);
-    const s = (i & 7) << 2;
-    cells[c] = (cells[c]! & ~(15 << s)) | (k << s);
-  }
-
-  /** The way that holds the tag, whatever its permissions, or -1. */
-  function find(t: number, ways: number, page: number, tag: number): number {
-    for (let k = 0; k < ways; k = (k + 1) | 0) {
-      if (cells[(t + (k << 1)) | 0] === page && ((cells[(t + (k << 1) + 1) | 0]! ^ tag) & -4) === 0) return k;
-    }
-    return -1;
-  }
-
-  function insert1(c: number, set: number, page: number, entry: number): void {
-    const o = (c + order1 + (set << 1)) | 0;
-    const t = (c + tags1 + Math.imul(set, ways1 << 1)) | 0;
-    const k = oldest(kind1, o, ways1);
-    cells[(t + (k << 1)) | 0] = page;
-    cells[(t + (k << 1) + 1) | 0] = entry;
-    promote(kind1, o, t, -1, k);
-  }
-  function insert2(c: number, set: number, page: number, entry: number): void {
-    const o = (c + order2 + (set << 1)) | 0;
-    const t = (c + tags2 + Math.imul(set, ways2 << 1)) | 0;
-    const k = oldest(kind2, o, ways2);
-    cells[(t + (k << 1)) | 0] = page;
-    cells[(t + (k << 1) + 1) | 0] = entry;
-    promote(kind2, o, t, -1, k);
-  }
-  function set1(number: number): number {
-    return mask1 >= 0 ? number & mask1 : (number >>> 0) % sets1 | 0;
-  }
-  function set2(number: number): number {
-    return mask2 >= 0 ? number & mask2 : (number >>> 0) % sets2 | 0;
-  }
-
-  // ---- the TLB levels: 1 = hit, 0 = miss, -1 = hit without the permission (entry dropped)
-  function probe1(c: number, number: number, tag: number, kind: number): number {
-    if (!has1) return 0;
-    const set = set1(number);
-    const t = (c + tags1 + Math.imul(set, ways1 << 1)) | 0;
-    const k = find(t, ways1, number, tag);
-    if (k < 0) return 0;
-    const o = (c + order1 + (set << 1)) | 0;
-    if ((cells[(t + (k << 1) + 1) | 0]! & kind) === kind) {
-      promote(kind1, o, t, -1, k);
-      hot[LookupCounter.l1Hits]!++;
-      return 1;
-    }
-    drop(kind1, o, ways1, t, -1, k);
-    if (has2) drop2(c, number, tag);
-    return -1;
-  }
-  function probe2(c: number, number: number, tag: number, kind: number): number {
-    if (!has2) return 0;
-    const set = set2(number);
-    const t = (c + tags2 + Math.imul(set, ways2 << 1)) | 0;
-    const k = find(t, ways2, number, tag);
-    if (k < 0) return 0;
-    const o = (c + order2 + (set << 1)) | 0;
-    const entry = cells[(t + (k << 1) + 1) | 0]!;
-    if ((entry & kind) === kind) {
-      promote(kind2, o, t, -1, k);
-      hot[LookupCounter.l2Hits]!++;
-      insert1(c, set1(number), number, entry);
-      return 1;
-    }
-    drop(kind2, o, ways2, t, -1, k);
-    return -1;
-  }
-  function drop1(c: number, number: number, tag: number): void {
-    const set = set1(number);
-    const t = (c + tags1 + Math.imul(set, ways1 << 1)) | 0;
-    const k = find(t, ways1, number, tag);
-    if (k >= 0) drop(kind1, (c + order1 + (set << 1)) | 0, ways1, t, -1, k);
-  }
-  function drop2(c: number, number: number, tag: number): void {
-    const set = set2(number);
-    const t = (c + tags2 + Math.imul(set, ways2 << 1)) | 0;
-    const k = find(t, ways2, number, tag);
-    if (k >= 0) drop(kind2, (c + order2 + (set << 1)) | 0, ways2, t, -1, k);
-  }
-
-  // ---- numbers of an address
+  // ---- numbers of an address; choices are made here, once, so that what is inlined stays tiny
+  const imul = Math.imul;
+  const base = cpus === 1 ? () => first : (cpu: number) => (first + imul(cpu, stride)) | 0;
+  const linkBase = cpus === 1 ? () => 0 : (cpu: number) => imul(cpu, linkStride);
+  const kernelIfUpper = (space: number, hi: number): number => ((space | hi) < 0 ? maxSpaces : space);
+  const idOf = rows === 1 ? kernelIfUpper : (space: number, hi: number, cpu: number) => (imul(cpu, row) + kernelIfUpper(space, hi)) | 0;
+  const userId = rows === 1 ? (space: number) => (ids + space) | 0 : (space: number, cpu: number) => (ids + imul(cpu, row) + space) | 0;
+  const topOf = compact ? () => 0 : (hi: number) => ((hi >> topShift) & topMask) << 4;
   /** Bits `shift` and up of the address, the low 32 of them. */
   function above(hi: number, lo: number, shift: number): number {
     return shift < 30 ? (lo >>> shift) | (hi << (30 - shift)) : hi >> (shift - 30);
   }
-  function idIndex(space: number, hi: number, cpu: number): number {
-    const s = (space + 1) & ~(hi >> 31);
-    return rows === 1 ? s : (Math.imul(cpu, row) + s) | 0;
+  const number2 = (hi: number, lo: number): number => (lo >>> shift2) | (hi << low2);
+  const number3 = shift3 === 30 ? (hi: number) => hi : (hi: number, lo: number) => above(hi, lo, shift3);
+  const number4 = (hi: number): number => hi >> (shift4 - 30);
+  const pageSet = (sets: number): ((hi: number, lo: number) => number) => {
+    const mask = sets - 1;
+    const inLo = (sets & mask) === 0 && sets <= 1 << (30 - pageShift);
+    return inLo ? (_hi, lo) => (lo >>> pageShift) & mask : (hi, lo) => (above(hi, lo, pageShift) >>> 0) % sets;
+  };
+  const numberSet = (sets: number): ((number: number) => number) => {
+    const mask = sets - 1;
+    return (sets & mask) === 0 ? (number) => number & mask : (number) => (number >>> 0) % sets;
+  };
+  const set1 = pageSet(sets1);
+  const set2 = pageSet(sets2);
+  const setPde = numberSet(setsPde);
+  const setPdpte = numberSet(setsPdpte);
+  const setPml4e = numberSet(setsPml4e);
+  /** The signature byte of an entry, in each byte of a word: places with another signature need not be compared. */
+  function signature(page: number, tag: number): number {
+    return imul(imul(page ^ (tag >>> 4), 0x9e3779b1) >>> 24, 0x01010101);
   }
-  function base(cpu: number): number {
-    return cpus === 1 ? 0 : Math.imul(cpu, stride);
+  /** Bit 7 of each byte that is 0; a byte above one that is 0 may be marked as well. */
+  function zeroBytes(x: number): number {
+    return (x - 0x01010101) & ~x & 0x80808080;
   }
 
+  // ---- small sets: up to four places, all compared
+  /** The place that holds the page under the tag, whatever its permissions, or -1. */
+  function findSmall(t: number, page: number, tag: number): number {
+    const m = cells;
+    const is0 = +(((m[t]! ^ page) | ((m[(t + 1) | 0]! ^ tag) & -4)) === 0);
+    const is1 = +(((m[(t + 2) | 0]! ^ page) | ((m[(t + 3) | 0]! ^ tag) & -4)) === 0);
+    const is2 = +(((m[(t + 4) | 0]! ^ page) | ((m[(t + 5) | 0]! ^ tag) & -4)) === 0);
+    const is3 = +(((m[(t + 6) | 0]! ^ page) | ((m[(t + 7) | 0]! ^ tag) & -4)) === 0);
+    return is1 | (is2 << 1) | is3 | (is3 << 1) | ((is0 | is1 | is2 | is3) - 1);
+  }
+  /** Puts an entry in the oldest place, which becomes the youngest. The place. */
+  function insertSmall(t: number, o: number, last: number, page: number, entry: number): number {
+    const m = cells;
+    const order = m[o]!;
+    const k = (order >>> last) & 3;
+    m[o] = moves[(order << 2) | k]!;
+    const i = (t + (k << 1)) | 0;
+    m[i] = page;
+    m[(i + 1) | 0] = entry;
+    return k;
+  }
+
+  // ---- other sets: a ring of links. Next of k at o + k, the one before at o + ring + k; number `ways` is the head: its next is the youngest, the one
+  // before it the oldest.
+  /** Takes k out of the ring and puts it after `at`. */
+  function relink(o: number, ring: number, k: number, at: number): void {
+    const n = links;
+    const p = (o + ring) | 0;
+    const next = n[(o + k) | 0]!;
+    const before = n[(p + k) | 0]!;
+    n[(o + before) | 0] = next;
+    n[(p + next) | 0] = before;
+    const after = n[(o + at) | 0]!;
+    n[(o + at) | 0] = k;
+    n[(p + k) | 0] = at;
+    n[(o + k) | 0] = after;
+    n[(p + after) | 0] = k;
+  }
+
+  // ---- any structure
+  function waysOf(unit: number): number {
+    return shape[(unit + Field.ways) | 0]!;
+  }
+  function isSmall(unit: number): boolean {
+    return shape[(unit + Field.small) | 0] !== 0;
+  }
+  function setOf(unit: number, number: number): number {
+    return (number >>> 0) % shape[(unit + Field.sets) | 0]!;
+  }
+  /** First tag, signature, handle and order cell (or link) of a set. */
+  function tagsOf(unit: number, b: number, set: number): number {
+    return (b + shape[(unit + Field.tags) | 0]! + imul(set, ((waysOf(unit) + 3) & ~3) << 1)) | 0;
+  }
+  function signsOf(unit: number, b: number, set: number): number {
+    return (b + shape[(unit + Field.signs) | 0]! + imul(set, (waysOf(unit) + 3) >> 2)) | 0;
+  }
+  function handlesOf(unit: number, b: number, set: number): number {
+    return (b + shape[(unit + Field.handles) | 0]! + imul(set, (waysOf(unit) + 3) & ~3)) | 0;
+  }
+  function orderOf(unit: number, b: number, cpu: number, set: number): number {
+    const o = shape[(unit + Field.order) | 0]!;
+    return isSmall(unit) ? (b + o + set) | 0 : (linkBase(cpu) + o + imul(set, (waysOf(unit) + 1) << 1)) | 0;
+  }
+  function find(unit: number, b: number, set: number, page: number, tag: number): number {
+    const t = tagsOf(unit, b, set);
+    if (isSmall(unit)) return findSmall(t, page, tag);
+    const s = signsOf(unit, b, set);
+    const sign = signature(page, tag);
+    for (let k = 0; k < waysOf(unit); k = (k + 4) | 0) {
+      for (let z = zeroBytes(cells[(s + (k >> 2)) | 0]! ^ sign); z !== 0; z &= z - 1) {
+        const way = (k + ((31 - Math.clz32(z & -z)) >>> 3)) | 0;
+        const i = (t + (way << 1)) | 0;
+        if (((cells[i]! ^ page) | ((cells[(i + 1) | 0]! ^ tag) & -4)) === 0) return way;
+      }
+    }
+    return -1;
+  }
+  /** Place k becomes the youngest. */
+  function use(unit: number, b: number, cpu: number, set: number, k: number): void {
+    const o = orderOf(unit, b, cpu, set);
+    if (isSmall(unit)) cells[o] = moves[(cells[o]! << 2) | k]!;
+    else relink(o, (waysOf(unit) + 1) | 0, k, waysOf(unit));
+  }
+  function oldest(unit: number, b: number, cpu: number, set: number): number {
+    const o = orderOf(unit, b, cpu, set);
+    const ways = waysOf(unit);
+    return isSmall(unit) ? (cells[o]! >>> ((ways - 1) << 1)) & 3 : links[(o + ways + 1 + ways) | 0]!;
+  }
+  /** Puts an entry in the oldest place of its set, which becomes the youngest. */
+  function insert(unit: number, b: number, cpu: number, set: number, page: number, entry: number, handle: number): void {
+    const k = oldest(unit, b, cpu, set);
+    const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
+    cells[i] = page;
+    cells[(i + 1) | 0] = entry;
+    if (!isSmall(unit)) {
+      const s = (signsOf(unit, b, set) + (k >> 2)) | 0;
+      const byte = 255 << ((k & 3) << 3);
+      cells[s] = (cells[s]! & ~byte) | (signature(page, entry) & byte);
+    }
+    if (unit >= Unit.pde) cells[(handlesOf(unit, b, set) + k) | 0] = handle;
+    else if (unit === Unit.tlb1) setYoungest(b, set, page, entry);
+    use(unit, b, cpu, set, k);
+  }
+  /** Empties the place that holds the page, if any, and makes it the oldest of its set. */
+  function drop(unit: number, b: number, cpu: number, set: number, page: number, tag: number): void {
+    const k = find(unit, b, set, page, tag);
+    if (k < 0) return;
+    const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
+    cells[i] = 0;
+    cells[(i + 1) | 0] = 0;
+    if (unit === Unit.tlb1) setYoungest(b, set, 0, 0);
+    use(unit, b, cpu, set, k);
+    const o = orderOf(unit, b, cpu, set);
+    const ways = waysOf(unit);
+    if (isSmall(unit)) {
+      // The list of ways turned by one: the youngest becomes the oldest.
+      const last = (ways - 1) << 1;
+      const list = cells[o]! & ((4 << last) - 1);
+      cells[o] = (cells[o]! ^ list) | (list >>> 2) | ((list & 3) << last);
+    } else if (ways > 1) relink(o, (ways + 1) | 0, k, links[(o + ways + 1 + ways) | 0]!);
+  }
+  /** `access` compares with a copy of each first-level set's youngest entry. */
+  function setYoungest(b: number, set: number, page: number, entry: number): void {
+    const m = cells;
+    const i = (b + (set << 1)) | 0;
+    m[i] = page;
+    m[(i + 1) | 0] = entry;
+  }
+
+  // ---- access: the youngest entry of the first level's set, here; everything else, out of line
   function access(space: number, hi: number, lo: number, kind: number, cpu: number): number {
-    const page = (hi << pageUp) | (lo >>> pageShift);
-    const tag = ids[idIndex(space, hi, cpu)]! | (((hi >> 14) & topMask) << 4);
-    if (has1) {
-      const c = base(cpu);
-      const set = set1(page);
-      const order = cells[(c + order1 + (set << 1)) | 0]!;
-      const k = kind1 === Order.byte ? order & 3 : kind1 === Order.nibble ? order & 15 : 0;
-      const t = (c + tags1 + Math.imul(set, ways1 << 1) + (k << 1)) | 0;
-      if (((cells[t]! ^ page) | ((cells[(t + 1) | 0]! ^ tag) & (kind | -4))) === 0) {
-        hot[LookupCounter.l1Hits]!++;
+    if ((space | hi) >= 0) {
+      const m = cells;
+      const i = (base(cpu) + (set1(hi, lo) << 1)) | 0;
+      const tag = m[userId(space, cpu)]! | topOf(hi);
+      // A kind is the permission bit it needs; the tag has both set.
+      if (((m[i]! ^ ((hi << pageUp) | (lo >>> pageDown))) | ((m[(i + 1) | 0]! ^ tag) & (kind | -4))) === 0) {
+        m[hits1]!++;
         return 1;
       }
     }
-    return accessSlow(space, hi, lo, kind, cpu, page, tag);
+    return accessOther(space, hi, lo, kind, cpu);
+  }
+  const accessOther = usual ? accessUsual : accessAny;
+  const translate = usual ? translateUsual : translateAny;
+
+  /** The usual shape. The second level: the signatures of all ways at once, then the ways they point at (nearly always the right one). */
+  function accessUsual(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+    const m = cells;
+    const b = base(cpu);
+    const page = (hi << pageUp) | (lo >>> pageDown);
+    const tag = m[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi);
+    const set = set1(hi, lo);
+    const t = (b + tags1 + (set << 3)) | 0;
+    const k1 = findSmall(t, page, tag);
+    if (k1 >= 0) {
+      const entry = m[(t + (k1 << 1) + 1) | 0]!;
+      if ((entry & kind) !== kind) return accessAny(space, hi, lo, kind, cpu);
+      setYoungest(b, set, page, entry);
+      const o = (b + order1 + set) | 0;
+      m[o] = moves[(m[o]! << 2) | k1]!;
+      m[hits1]!++;
+      return 1;
+    }
+    if (m[Cell.large] !== 0) return accessAny(space, hi, lo, kind, cpu);
+    const y = set2(hi, lo);
+    const s = (b + signs2 + imul(y, words2)) | 0;
+    const sign = signature(page, tag);
+    let z = zeroBytes(m[s]! ^ sign) >>> 7;
+    if (words2 > 1) z |= zeroBytes(m[(s + 1) | 0]! ^ sign) >>> 6;
+    if (words2 > 2) z |= zeroBytes(m[(s + 2) | 0]! ^ sign) >>> 5;
+    if (words2 > 3) z |= zeroBytes(m[(s + 3) | 0]! ^ sign) >>> 4;
+    for (; z !== 0; z &= z - 1) {
+      const bit = 31 - Math.clz32(z & -z);
+      const k = ((bit & 7) << 2) | (bit >>> 3);
+      const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
+      const entry = m[(i + 1) | 0]!;
+      if (((m[i]! ^ page) | ((entry ^ tag) & -4)) !== 0) continue;
+      if ((entry & kind) !== kind) return accessAny(space, hi, lo, kind, cpu);
+      relink((linkBase(cpu) + links2 + imul(y, linkStride2)) | 0, ring2, k, ways2);
+      insertSmall(t, (b + order1 + set) | 0, last1, page, entry);
+      setYoungest(b, set, page, entry);
+      m[hits2]!++;
+      return 1;
+    }
+    m[misses]!++;
+    return translateUsual(space, hi, lo, kind, cpu);
   }
 
-  function accessSlow(space: number, hi: number, lo: number, kind: number, cpu: number, page: number, tag: number): number {
-    const c = base(cpu);
-    let r = probe1(c, page, tag, kind);
+  /** Any shape, large pages, hits without the permission. */
+  function accessAny(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+    const b = base(cpu);
+    const tag = cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi);
+    let r = 0;
+    if (has1) r = probeSizes(Unit.tlb1, b, cpu, hi, lo, tag, kind);
+    if (has2 && r === 0) r = probeSizes(Unit.tlb2, b, cpu, hi, lo, tag, kind);
     if (r > 0) return 1;
-    const large = state[Cell.large]!;
-    if (large !== 0 && r === 0) {
-      r = probeLarge(c, hi, lo, kind, tag, large, 1);
-      if (r > 0) return 1;
+    if (r === 0) cells[misses]!++;
+    else {
+      cells[permissionWalks]!++;
+      forgetPage(b, cpu, hi, lo, tag);
     }
-    if (r === 0) {
-      r = probe2(c, page, tag, kind);
-      if (r > 0) return 1;
-      if (large !== 0 && r === 0) {
-        r = probeLarge(c, hi, lo, kind, tag, large, 2);
-        if (r > 0) return 1;
-      }
-    }
-    if (r === 0) hot[LookupCounter.misses]!++;
-    else hot[LookupCounter.permissionWalks]!++;
-    return translate(space, hi, lo, kind, cpu, c, page, tag);
+    return translate(space, hi, lo, kind, cpu);
   }
-
-  function probeLarge(c: number, hi: number, lo: number, kind: number, tag: number, large: number, level: number): number {
-    if ((large & 1) !== 0) {
-      const r = level === 1 ? probe1(c, above(hi, lo, shift2), tag | Size.large2, kind) : probe2(c, above(hi, lo, shift2), tag | Size.large2, kind);
-      if (r !== 0) return r;
-    }
-    if ((large & 2) === 0) return 0;
-    return level === 1 ? probe1(c, above(hi, lo, shift3), tag | Size.large3, kind) : probe2(c, above(hi, lo, shift3), tag | Size.large3, kind);
+  function probeSizes(unit: number, b: number, cpu: number, hi: number, lo: number, tag: number, kind: number): number {
+    const large = cells[Cell.large]!;
+    let r = probe(unit, b, cpu, above(hi, lo, pageShift), (hi << pageUp) | (lo >>> pageDown), tag, kind);
+    if (r === 0 && (large & 1) !== 0) r = probe(unit, b, cpu, number2(hi, lo), number2(hi, lo), tag | Size.large2, kind);
+    if (r === 0 && (large & 2) !== 0) r = probe(unit, b, cpu, number3(hi, lo), number3(hi, lo), tag | Size.large3, kind);
+    return r;
   }
-
-  function retry(space: number, hi: number, lo: number, kind: number, cpu: number): number {
-    const page = (hi << pageUp) | (lo >>> pageShift);
-    const tag = ids[idIndex(space, hi, cpu)]! | (((hi >> 14) & topMask) << 4);
-    const c = base(cpu);
-    // A nested access may have filled the page meanwhile; an entry must not stand twice (a fault drops the page's entries, SDM 4.10.4.1).
-    forgetPage(c, hi, lo, page, tag);
-    return translate(space, hi, lo, kind, cpu, c, page, tag);
-  }
-
-  /** Walks and fills both TLB levels; 0 = page fault. */
-  function translate(space: number, hi: number, lo: number, kind: number, cpu: number, c: number, page: number, tag: number): number {
-    const r = walk(space, hi, lo, kind, cpu, c);
-    if (r === 0) return 0;
-    let number = page;
-    let entry = (tag & ~3) | (r & 3);
-    if (r > 7) {
-      const two = (r & Walked.large2) !== 0;
-      number = two ? above(hi, lo, shift2) : above(hi, lo, shift3);
-      entry |= two ? Size.large2 : Size.large3;
-      state[Cell.large]! |= two ? 1 : 2;
+  /** 1 = hit, 0 = miss, -1 = hit without the permission. */
+  function probe(unit: number, b: number, cpu: number, number: number, page: number, tag: number, kind: number): number {
+    const set = setOf(unit, number);
+    const k = find(unit, b, set, page, tag);
+    if (k < 0) return 0;
+    const entry = cells[(tagsOf(unit, b, set) + (k << 1) + 1) | 0]!;
+    if ((entry & kind) !== kind) return -1;
+    use(unit, b, cpu, set, k);
+    if (unit === Unit.tlb1) {
+      setYoungest(b, set, page, entry);
+      cells[hits1]!++;
+    } else {
+      insert(Unit.tlb1, b, cpu, setOf(Unit.tlb1, number), page, entry, 0);
+      cells[hits2]!++;
     }
-    if (has1) insert1(c, set1(number), number, entry);
-    if (has2) insert2(c, set2(number), number, entry);
     return 1;
   }
 
+  function retry(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+    // What was looked up while the fault was resolved may have filled this very page; an entry must not stand twice.
+    forgetPage(base(cpu), cpu, hi, lo, cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi));
+    return translate(space, hi, lo, kind, cpu);
+  }
+
   // ---- the walker
-  function walk(space: number, hi: number, lo: number, kind: number, cpu: number, c: number): number {
-    const id = walkerIds[idIndex(space, hi, cpu)]!;
-    if (hasPde) {
-      const number = above(hi, lo, shift2);
-      const set = pdeMask >= 0 ? number & pdeMask : (number >>> 0) % pdeSets | 0;
-      const slot = Math.imul(set, pdeWays);
-      const t = (c + pdeTags + (slot << 1)) | 0;
-      const k = find(t, pdeWays, number, id | (((hi >> 14) & topMask) << 4));
-      if (k >= 0) {
-        const v = (c + pdeHandles + slot) | 0;
-        const table = cells[(v + k) | 0]!;
-        promote(pdeKind, (c + pdeOrder + (set << 1)) | 0, t, v, k);
-        return leaf((table + (((lo >>> pageShift) & indexMask) << 1)) | 0, kind, pdeRead1, Walked.page);
-      }
-    }
-    return walkUpper(space, hi, lo, kind, c, id);
-  }
-
-  function walkUpper(space: number, hi: number, lo: number, kind: number, c: number, id: number): number {
-    let level = levels;
-    let table = 0;
-    if (hasPdpte) {
-      const number = above(hi, lo, shift3);
-      const set = pdpteMask >= 0 ? number & pdpteMask : (number >>> 0) % pdpteSets | 0;
-      const slot = Math.imul(set, pdpteWays);
-      const t = (c + pdpteTags + (slot << 1)) | 0;
-      const k = find(t, pdpteWays, number, id);
-      if (k >= 0) {
-        const v = (c + pdpteHandles + slot) | 0;
-        table = cells[(v + k) | 0]!;
-        promote(pdpteKind, (c + pdpteOrder + (set << 1)) | 0, t, v, k);
-        level = 2;
-      }
-    }
-    if (hasPml4e && table === 0) {
-      const number = above(hi, lo, shift4);
-      const set = pml4eMask >= 0 ? number & pml4eMask : (number >>> 0) % pml4eSets | 0;
-      const slot = Math.imul(set, pml4eWays);
-      const t = (c + pml4eTags + (slot << 1)) | 0;
-      const k = find(t, pml4eWays, number, id);
-      if (k >= 0) {
-        const v = (c + pml4eHandles + slot) | 0;
-        table = cells[(v + k) | 0]!;
-        promote(pml4eKind, (c + pml4eOrder + (set << 1)) | 0, t, v, k);
-        level = 3;
-      }
-    }
-    if (table === 0) table = space < 0 ? kernelRoot() : roots[space]!;
-    let read = level << 3;
-    for (; level > 1; level = (level - 1) | 0) {
-      read = (read + 1) | 0;
-      const q = (table + ((above(hi, lo, (pageShift + Math.imul(indexBits, level - 1)) | 0) & indexMask) << 1)) | 0;
-      const e = pt[q]!;
-      if ((e & Entry.present) === 0) {
-        walked[read]!++;
-        hot[LookupCounter.faults]!++;
-        return 0;
-      }
-      if ((e & Entry.large) !== 0) return leaf(q, kind, read, level === 2 ? Walked.large2 : Walked.large3);
-      pt[q] = e | Entry.accessed;
-      table = tableOf[pt[(q + 1) | 0]!]!;
-      remember(level, hi, lo, c, id, table);
-    }
-    return leaf((table + (((lo >>> pageShift) & indexMask) << 1)) | 0, kind, (read + 1) | 0, Walked.page);
-  }
-
-  /** Fills the walk cache of the level with the table its entry leads to. */
-  function remember(level: number, hi: number, lo: number, c: number, id: number, table: number): void {
-    if (level === 2) {
-      if (!hasPde) return;
-      const number = above(hi, lo, shift2);
-      const set = pdeMask >= 0 ? number & pdeMask : (number >>> 0) % pdeSets | 0;
-      const slot = Math.imul(set, pdeWays);
-      fill(
-        pdeKind,
-        pdeWays,
-        (c + pdeOrder + (set << 1)) | 0,
-        (c + pdeTags + (slot << 1)) | 0,
-        (c + pdeHandles + slot) | 0,
-        number,
-        id | (((hi >> 14) & topMask) << 4),
-        table,
-      );
-    } else if (level === 3) {
-      if (!hasPdpte) return;
-      const number = above(hi, lo, shift3);
-      const set = pdpteMask >= 0 ? number & pdpteMask : (number >>> 0) % pdpteSets | 0;
-      const slot = Math.imul(set, pdpteWays);
-      fill(pdpteKind, pdpteWays, (c + pdpteOrder + (set << 1)) | 0, (c + pdpteTags + (slot << 1)) | 0, (c + pdpteHandles + slot) | 0, number, id, table);
-    } else if (level === 4) {
-      if (!hasPml4e) return;
-      const number = above(hi, lo, shift4);
-      const set = pml4eMask >= 0 ? number & pml4eMask : (number >>> 0) % pml4eSets | 0;
-      const slot = Math.imul(set, pml4eWays);
-      fill(pml4eKind, pml4eWays, (c + pml4eOrder + (set << 1)) | 0, (c + pml4eTags + (slot << 1)) | 0, (c + pml4eHandles + slot) | 0, number, id, table);
-    }
-  }
-  function fill(kind: number, ways: number, o: number, t: number, v: number, number: number, tag: number, table: number): void {
-    const k = oldest(kind, o, ways);
-    cells[(t + (k << 1)) | 0] = number;
-    cells[(t + (k << 1) + 1) | 0] = tag;
-    cells[(v + k) | 0] = table;
-    promote(kind, o, t, v, k);
-  }
-
-  /** The leaf entry at word q: checks the access, sets A and D; `size` and the permission bits, or 0. */
-  function leaf(q: number, kind: number, read: number, size: number): number {
-    walked[read]!++;
-    let e = pt[q]!;
-    // Needed: P, R/W for a write (bit 1), XD clear (bit 23) for a fetch.
+  /** What the access needs of a leaf entry: P, R/W for a write (bit 1), XD clear for a fetch (bit 23, inverted). 1 = granted. */
+  function granted(e: number, kind: number): boolean {
     const need = Entry.present | ((kind & 1) << 1) | ((kind & 2) << 22);
-    if (((e ^ 0x800000) & need) !== need) {
-      hot[LookupCounter.faults]!++;
+    return ((e ^ Entry.noExecute) & need) === need;
+  }
+  /** The permission bits of a TLB entry: R/W and D for writes, XD clear for fetches. */
+  function permissions(e: number): number {
+    return ((e >>> 1) & (e >>> 6) & 1) | ((~e >>> 22) & 2);
+  }
+
+  /** Walks and fills both TLB levels; 0 = page fault. The usual shape. */
+  function translateUsual(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+    const m = cells;
+    const b = base(cpu);
+    const id = idOf(space, hi, cpu);
+    const at = number2(hi, lo);
+    const setP = setPde(at);
+    const k = findSmall((b + tagsPde + (setP << 3)) | 0, at, m[(walkIds + id) | 0]! | topOf(hi));
+    let table = 0;
+    if (k >= 0) {
+      const o = (b + orderPde + setP) | 0;
+      m[o] = moves[(m[o]! << 2) | k]!;
+      m[Cell.walked + 9]!++;
+      table = m[(b + handlesPde + (setP << 2) + k) | 0]!;
+    } else {
+      table = walkUpper(space, hi, lo, cpu);
+      if (table <= 0) return table === 0 ? 0 : translateLarge(space, hi, lo, kind, cpu, ~table);
+    }
+    const q = (table + (((lo >>> pageShift) & indexMask) << 1)) | 0;
+    let e = pt[q]!;
+    if (!granted(e, kind)) {
+      m[faults]!++;
       return 0;
     }
     e |= Entry.accessed | ((kind & 1) << 6);
     pt[q] = e;
-    return size | ((e >>> 1) & (e >>> 6) & 1) | ((~e >>> 22) & 2);
+    const page = (hi << pageUp) | (lo >>> pageDown);
+    const entry = ((m[(ids + id) | 0]! | topOf(hi)) & -4) | permissions(e);
+    const set = set1(hi, lo);
+    insertSmall((b + tags1 + (set << 3)) | 0, (b + order1 + set) | 0, last1, page, entry);
+    setYoungest(b, set, page, entry);
+    const y = set2(hi, lo);
+    const o = (linkBase(cpu) + links2 + imul(y, linkStride2)) | 0;
+    const w = links[(o + ring2 + ways2) | 0]!;
+    relink(o, ring2, w, ways2);
+    const i = (b + tags2 + imul(y, tagStride2) + (w << 1)) | 0;
+    m[i] = page;
+    m[(i + 1) | 0] = entry;
+    const s = (b + signs2 + imul(y, words2) + (w >> 2)) | 0;
+    const byte = 255 << ((w & 3) << 3);
+    m[s] = (m[s]! & ~byte) | (signature(page, entry) & byte);
+    return 1;
+  }
+
+  /**
+   * The upper part of a walk, from the PDPTE or PML4E cache or the root: the handle of the leaf table, 0 = not present, or the complement of
+   * 2 * (word of a large leaf's entry) + (1 when it stands in the PDPT). `read` is the index of the walk's counter if it reads down to the leaf
+   * table: its start level * 8 + the same number of reads.
+   */
+  function walkUpper(space: number, hi: number, lo: number, cpu: number): number {
+    const m = cells;
+    const p = pt;
+    const b = base(cpu);
+    const id = m[(walkIds + idOf(space, hi, cpu)) | 0]!;
+    const at3 = number3(hi, lo);
+    const set3 = setPdpte(at3);
+    const t3 = (b + tagsPdpte + (set3 << 3)) | 0;
+    const o3 = (b + orderPdpte + set3) | 0;
+    const h3 = (b + handlesPdpte + (set3 << 2)) | 0;
+    let table = 0;
+    let read = 18;
+    let k = findSmall(t3, at3, id);
+    if (k >= 0) {
+      m[o3] = moves[(m[o3]! << 2) | k]!;
+      table = m[(h3 + k) | 0]!;
+    } else {
+      read = 27;
+      if (levels === 3) table = space < 0 ? kernelRoot() : roots[space]!;
+      else {
+        const at4 = number4(hi);
+        const set4 = setPml4e(at4);
+        const t4 = (b + tagsPml4e + (set4 << 3)) | 0;
+        const o4 = (b + orderPml4e + set4) | 0;
+        const h4 = (b + handlesPml4e + (set4 << 2)) | 0;
+        k = findSmall(t4, at4, id);
+        if (k >= 0) {
+          m[o4] = moves[(m[o4]! << 2) | k]!;
+          table = m[(h4 + k) | 0]!;
+        } else {
+          read = levels * 9;
+          table = space < 0 ? kernelRoot() : roots[space]!;
+          if (levels > 4) {
+            table = descend((table + ((above(hi, lo, (shift4 + indexBits) | 0) & indexMask) << 1)) | 0, (read - 4) | 0);
+            if (table === 0) return 0;
+          }
+          const q4 = (table + ((at4 & indexMask) << 1)) | 0;
+          const e4 = p[q4]!;
+          if ((e4 & Entry.present) === 0) return absent((read - 3) | 0);
+          p[q4] = e4 | Entry.accessed;
+          table = tableOf[p[(q4 + 1) | 0]!]!;
+          if (hasPml4e) {
+            k = insertSmall(t4, o4, lastPml4e, at4, id);
+            m[(h4 + k) | 0] = table;
+          }
+        }
+      }
+      const q3 = (table + ((at3 & indexMask) << 1)) | 0;
+      const e3 = p[q3]!;
+      if ((e3 & Entry.present) === 0) return absent((read - 2) | 0);
+      if ((e3 & Entry.large) !== 0) {
+        m[(Cell.walked + read - 2) | 0]!++;
+        return ~((q3 << 1) | 1);
+      }
+      p[q3] = e3 | Entry.accessed;
+      table = tableOf[p[(q3 + 1) | 0]!]!;
+      if (hasPdpte) {
+        k = insertSmall(t3, o3, lastPdpte, at3, id);
+        m[(h3 + k) | 0] = table;
+      }
+    }
+    const at2 = number2(hi, lo);
+    const q2 = (table + ((at2 & indexMask) << 1)) | 0;
+    const e2 = p[q2]!;
+    if ((e2 & Entry.present) === 0) return absent((read - 1) | 0);
+    if ((e2 & Entry.large) !== 0) {
+      m[(Cell.walked + read - 1) | 0]!++;
+      return ~(q2 << 1);
+    }
+    p[q2] = e2 | Entry.accessed;
+    table = tableOf[p[(q2 + 1) | 0]!]!;
+    if (hasPde) {
+      const setP = setPde(at2);
+      k = insertSmall((b + tagsPde + (setP << 3)) | 0, (b + orderPde + setP) | 0, lastPde, at2, id | topOf(hi));
+      m[(b + handlesPde + (setP << 2) + k) | 0] = table;
+    }
+    m[(Cell.walked + read) | 0]!++;
+    return table;
+  }
+  /** Counts a walk that ends at an entry that is not present. */
+  function absent(read: number): number {
+    cells[(Cell.walked + read) | 0]!++;
+    cells[faults]!++;
+    return 0;
+  }
+  /** The table an upper entry leads to, its A set; 0 = not present. */
+  function descend(q: number, read: number): number {
+    const e = pt[q]!;
+    if ((e & Entry.present) === 0) return absent(read);
+    pt[q] = e | Entry.accessed;
+    return tableOf[pt[(q + 1) | 0]!]!;
+  }
+
+  /** Fills the TLB from a large leaf; `where` = 2 * (word of its entry) + (1 when it stands in the PDPT). */
+  function translateLarge(space: number, hi: number, lo: number, kind: number, cpu: number, where: number): number {
+    const b = base(cpu);
+    const q = where >> 1;
+    const three = (where & 1) !== 0;
+    let e = pt[q]!;
+    if (!granted(e, kind)) {
+      cells[faults]!++;
+      return 0;
+    }
+    e |= Entry.accessed | ((kind & 1) << 6);
+    pt[q] = e;
+    const number = three ? number3(hi, lo) : number2(hi, lo);
+    const entry = ((cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi)) & -4) | permissions(e) | (three ? Size.large3 : Size.large2);
+    cells[Cell.large]! |= three ? 2 : 1;
+    if (has1) insert(Unit.tlb1, b, cpu, setOf(Unit.tlb1, number), number, entry, 0);
+    if (has2) insert(Unit.tlb2, b, cpu, setOf(Unit.tlb2, number), number, entry, 0);
+    return 1;
+  }
+
+  /** The handle a walk cache holds for an entry, now its youngest, or 0. */
+  function recall(unit: number, b: number, cpu: number, number: number, tag: number): number {
+    const set = setOf(unit, number);
+    const k = find(unit, b, set, number, tag);
+    if (k < 0) return 0;
+    use(unit, b, cpu, set, k);
+    return cells[(handlesOf(unit, b, set) + k) | 0]!;
+  }
+  function remember(unit: number, b: number, cpu: number, number: number, tag: number, table: number): void {
+    insert(unit, b, cpu, setOf(unit, number), number, tag, table);
+  }
+
+  /** Walks and fills the TLB levels there are; 0 = page fault. Any shape. */
+  function translateAny(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+    const b = base(cpu);
+    const id = cells[(walkIds + idOf(space, hi, cpu)) | 0]!;
+    let level = levels;
+    let table = 0;
+    if (hasPde) {
+      table = recall(Unit.pde, b, cpu, number2(hi, lo), id | topOf(hi));
+      if (table !== 0) level = 1;
+    }
+    if (hasPdpte && table === 0) {
+      table = recall(Unit.pdpte, b, cpu, number3(hi, lo), id);
+      if (table !== 0) level = 2;
+    }
+    if (hasPml4e && table === 0) {
+      table = recall(Unit.pml4e, b, cpu, number4(hi), id);
+      if (table !== 0) level = 3;
+    }
+    if (table === 0) table = space < 0 ? kernelRoot() : roots[space]!;
+    let read = ((level << 3) + 1) | 0;
+    for (; level > 1; level = (level - 1) | 0) {
+      const q = (table + ((above(hi, lo, (pageShift + imul(indexBits, level - 1)) | 0) & indexMask) << 1)) | 0;
+      if ((pt[q]! & (Entry.present | Entry.large)) === (Entry.present | Entry.large)) {
+        cells[(Cell.walked + read) | 0]!++;
+        return translateLarge(space, hi, lo, kind, cpu, (q << 1) | (level - 2));
+      }
+      table = descend(q, read);
+      if (table === 0) return 0;
+      read = (read + 1) | 0;
+      if (level === 2 && hasPde) remember(Unit.pde, b, cpu, number2(hi, lo), id | topOf(hi), table);
+      else if (level === 3 && hasPdpte) remember(Unit.pdpte, b, cpu, number3(hi, lo), id, table);
+      else if (level === 4 && hasPml4e) remember(Unit.pml4e, b, cpu, number4(hi), id, table);
+    }
+    cells[(Cell.walked + read) | 0]!++;
+    const q = (table + (((lo >>> pageShift) & indexMask) << 1)) | 0;
+    let e = pt[q]!;
+    if (!granted(e, kind)) {
+      cells[faults]!++;
+      return 0;
+    }
+    e |= Entry.accessed | ((kind & 1) << 6);
+    pt[q] = e;
+    const page = (hi << pageUp) | (lo >>> pageDown);
+    const entry = ((cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi)) & -4) | permissions(e);
+    if (has1) insert(Unit.tlb1, b, cpu, set1(hi, lo), page, entry, 0);
+    if (has2) insert(Unit.tlb2, b, cpu, set2(hi, lo), page, entry, 0);
+    return 1;
   }
 
   // ---- forgetting
-  function forgetPage(c: number, hi: number, lo: number, page: number, tag: number): void {
-    const large = state[Cell.large]!;
-    if (has1) drop1(c, page, tag);
-    if (has2) drop2(c, page, tag);
-    if ((large & 1) !== 0) {
-      if (has1) drop1(c, above(hi, lo, shift2), tag | Size.large2);
-      if (has2) drop2(c, above(hi, lo, shift2), tag | Size.large2);
-    }
-    if ((large & 2) !== 0) {
-      if (has1) drop1(c, above(hi, lo, shift3), tag | Size.large3);
-      if (has2) drop2(c, above(hi, lo, shift3), tag | Size.large3);
-    }
+  function forgetPage(b: number, cpu: number, hi: number, lo: number, tag: number): void {
+    const large = cells[Cell.large]!;
+    const page = (hi << pageUp) | (lo >>> pageDown);
+    if (has1) drop(Unit.tlb1, b, cpu, set1(hi, lo), page, tag);
+    if (has2) drop(Unit.tlb2, b, cpu, set2(hi, lo), page, tag);
+    if ((large & 1) !== 0) forgetLarge(b, cpu, number2(hi, lo), tag | Size.large2);
+    if ((large & 2) !== 0) forgetLarge(b, cpu, number3(hi, lo), tag | Size.large3);
   }
-
-  function forgetPath(c: number, hi: number, lo: number, id: number): void {
-    if (hasPde) {
-      const number = above(hi, lo, shift2);
-      const set = pdeMask >= 0 ? number & pdeMask : (number >>> 0) % pdeSets | 0;
-      const slot = Math.imul(set, pdeWays);
-      const t = (c + pdeTags + (slot << 1)) | 0;
-      const k = find(t, pdeWays, number, id | (((hi >> 14) & topMask) << 4));
-      if (k >= 0) drop(pdeKind, (c + pdeOrder + (set << 1)) | 0, pdeWays, t, (c + pdeHandles + slot) | 0, k);
-    }
-    if (hasPdpte) {
-      const number = above(hi, lo, shift3);
-      const set = pdpteMask >= 0 ? number & pdpteMask : (number >>> 0) % pdpteSets | 0;
-      const slot = Math.imul(set, pdpteWays);
-      const t = (c + pdpteTags + (slot << 1)) | 0;
-      const k = find(t, pdpteWays, number, id);
-      if (k >= 0) drop(pdpteKind, (c + pdpteOrder + (set << 1)) | 0, pdpteWays, t, (c + pdpteHandles + slot) | 0, k);
-    }
-    if (hasPml4e) {
-      const number = above(hi, lo, shift4);
-      const set = pml4eMask >= 0 ? number & pml4eMask : (number >>> 0) % pml4eSets | 0;
-      const slot = Math.imul(set, pml4eWays);
-      const t = (c + pml4eTags + (slot << 1)) | 0;
-      const k = find(t, pml4eWays, number, id);
-      if (k >= 0) drop(pml4eKind, (c + pml4eOrder + (set << 1)) | 0, pml4eWays, t, (c + pml4eHandles + slot) | 0, k);
-    }
+  function forgetLarge(b: number, cpu: number, number: number, tag: number): void {
+    if (has1) drop(Unit.tlb1, b, cpu, setOf(Unit.tlb1, number), number, tag);
+    if (has2) drop(Unit.tlb2, b, cpu, setOf(Unit.tlb2, number), number, tag);
+  }
+  function forgetPath(b: number, cpu: number, hi: number, lo: number, id: number): void {
+    if (hasPde) drop(Unit.pde, b, cpu, setPde(number2(hi, lo)), number2(hi, lo), id | topOf(hi));
+    if (hasPdpte) drop(Unit.pdpte, b, cpu, setPdpte(number3(hi, lo)), number3(hi, lo), id);
+    if (hasPml4e) drop(Unit.pml4e, b, cpu, setPml4e(number4(hi)), number4(hi), id);
   }
 
   function invalidatePage(space: number, hi: number, lo: number): void {
-    hot[LookupCounter.pageInvalidations]!++;
-    const page = (hi << pageUp) | (lo >>> pageShift);
+    cells[Cell.hot + LookupCounter.pageInvalidations]!++;
     for (let cpu = 0; cpu < cpus; cpu = (cpu + 1) | 0) {
-      const i = idIndex(space, hi, cpu);
-      const c = base(cpu);
-      forgetPage(c, hi, lo, page, ids[i]! | (((hi >> 14) & topMask) << 4));
-      if (!walkIds) forgetPath(c, hi, lo, ids[i]!);
-      else if (cpu < rows) walkerIds[i] = freshId();
+      const i = idOf(space, hi, cpu);
+      const b = base(cpu);
+      forgetPage(b, cpu, hi, lo, cells[(ids + i) | 0]! | topOf(hi));
+      if (!ownWalkIds) forgetPath(b, cpu, hi, lo, cells[(ids + i) | 0]!);
+      else if (cpu < rows) cells[(walkIds + i) | 0] = freshId();
     }
   }
 
   function freshId(): number {
-    if (state[Cell.lastId]! >= maxId) clear();
-    const id = (state[Cell.lastId]! + 1) | 0;
-    state[Cell.lastId] = id;
+    if (cells[Cell.lastId]! >= maxId) clear();
+    const id = (cells[Cell.lastId]! + 1) | 0;
+    cells[Cell.lastId] = id;
     return (id << idShift) | 3;
-  }
-
-  /** Empties everything and numbers the spaces anew: at the start and when the ids have run out. */
-  function clear(): void {
-    for (let cpu = 0; cpu < cpus; cpu++) cells.fill(0, cpu * stride, cpu * stride + ordersStart);
-    state[Cell.lastId] = 0;
-    state[Cell.large] = 0;
-    for (let i = 0; i < rows * row; i++) {
-      ids[i] = freshId();
-      if (walkIds) walkerIds[i] = freshId();
-    }
-  }
-
-  function flushSpace(space: number): void {
-    hot[LookupCounter.spaceFlushes]!++;
-    for (let r = 0; r < rows; r = (r + 1) | 0) renew((Math.imul(r, row) + space + 1) | 0);
   }
   function renew(i: number): void {
     const id = freshId();
-    ids[i] = id;
-    if (walkIds) walkerIds[i] = id;
+    cells[(ids + i) | 0] = id;
+    cells[(walkIds + i) | 0] = id;
+  }
+  /** Empties everything and numbers the spaces anew: at the start and when the ids have run out. */
+  function clear(): void {
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      const b = base(cpu);
+      cells.fill(0, b, b + sets1 * 2);
+      for (let unit: number = Unit.tlb1; unit <= Unit.pml4e; unit += 16) cells.fill(0, tagsOf(unit, b, 0), tagsOf(unit, b, shape[unit + Field.sets]!));
+    }
+    cells[Cell.lastId] = 0;
+    cells[Cell.large] = 0;
+    for (let i = 0; i < rows * row; i++) renew(i);
   }
 
+  function flushSpace(space: number): void {
+    cells[Cell.hot + LookupCounter.spaceFlushes]!++;
+    for (let cpu = 0; cpu < rows; cpu = (cpu + 1) | 0) renew(idOf(space, 0, cpu));
+  }
   function switchSpace(space: number, cpu: number): void {
-    // The kernel's threads borrow the space that ran before; its own entries are global.
-    if (rows === 1 && config.pcid) return;
-    if (space < 0 || running[cpu] === space) return;
+    // The kernel's threads borrow the space that ran before; the kernel's own entries are global.
+    if (config.pcid || space < 0 || running[cpu] === space) return;
     running[cpu] = space;
-    hot[LookupCounter.spaceFlushes]!++;
-    renew((Math.imul(cpu, row) + space + 1) | 0);
+    cells[Cell.hot + LookupCounter.spaceFlushes]!++;
+    renew(idOf(space, 0, cpu));
   }
 
   // ---- counters
   function spill(): void {
     for (let i = 0; i < LookupCounter.length; i++) {
-      counters[i]! += hot[i]!;
-      hot[i] = 0;
+      counters[i]! += cells[Cell.hot + i]!;
+      cells[Cell.hot + i] = 0;
     }
     for (let start = 1; start <= levels; start++) {
-      for (let refs = 1; refs <= levels; refs++) {
-        const n = walked[(start << 3) | refs]!;
-        walked[(start << 3) | refs] = 0;
+      for (let reads = 1; reads <= levels; reads++) {
+        const n = cells[Cell.walked + start * 8 + reads]!;
+        cells[Cell.walked + start * 8 + reads] = 0;
         counters[LookupCounter.walks]! += n;
-        counters[LookupCounter.walkRefs]! += n * refs;
-        walkLengths[refs]! += n;
+        counters[LookupCounter.walkRefs]! += n * reads;
+        walkLengths[reads]! += n;
         if (start === levels) continue;
         if (start === 1) counters[LookupCounter.pdeHits]! += n;
         else if (start === 2) counters[LookupCounter.pdpteHits]! += n;
@@ -675,40 +709,42 @@ export function makeLookup(options: LookupOptions): Lookup {
   function cycles(): number {
     spill();
     return (
-      counters[LookupCounter.l1Hits]! * tlb1.hitCycles +
-      counters[LookupCounter.l2Hits]! * tlb2.hitCycles +
+      counters[LookupCounter.l1Hits]! * (config.tlb[0]?.hitCycles ?? 0) +
+      counters[LookupCounter.l2Hits]! * (config.tlb[1]?.hitCycles ?? 0) +
       counters[LookupCounter.walks]! * config.walkBaseCycles +
       counters[LookupCounter.walkRefs]! * config.walkReadCycles +
       counters[LookupCounter.faults]! * config.faultCycles
     );
   }
 
-  for (let q = 0; q < 256; q++) {
+  // ---- the initial state: orders, the table that moves a way to the front of one, empty places
+  for (let order = 0; order < 256; order++) {
     for (let k = 0; k < 4; k++) {
       let moved = k;
       let to = 2;
       for (let i = 0; i < 8; i += 2) {
-        const way = (q >> i) & 3;
+        const way = (order >> i) & 3;
         if (way === k || to === 8) continue;
         moved |= way << to;
         to += 2;
       }
-      moves[(q << 2) | k] = moved;
+      moves[order * 4 + k] = moved;
     }
   }
   for (let cpu = 0; cpu < cpus; cpu++) {
-    const first = cpu * stride;
-    const initial = (start: number, sets: number, kind: Order): void => {
-      for (let s = 0; s < sets; s++) {
-        cells[first + start + s * 2] = kind === Order.byte ? ORDER_BYTE : NIBBLES_LOW;
-        cells[first + start + s * 2 + 1] = kind === Order.byte ? 0 : NIBBLES_HIGH;
+    for (let unit: number = Unit.tlb1; unit <= Unit.pml4e; unit += 16) {
+      const ways = waysOf(unit);
+      for (let set = 0; set < shape[unit + Field.sets]!; set++) {
+        const o = orderOf(unit, base(cpu), cpu, set);
+        if (isSmall(unit)) cells[o] = ORDER;
+        else {
+          for (let k = 0; k <= ways; k++) {
+            links[o + k] = k === ways ? 0 : k + 1;
+            links[o + ways + 1 + k] = k === 0 ? ways : k - 1;
+          }
+        }
       }
-    };
-    initial(order1, sets1, kind1);
-    initial(order2, sets2, kind2);
-    initial(pdeOrder, pdeSets, pdeKind);
-    initial(pdpteOrder, pdpteSets, pdpteKind);
-    initial(pml4eOrder, pml4eSets, pml4eKind);
+    }
   }
   clear();
 
