@@ -82,6 +82,12 @@ async function dispatch(words: readonly string[]): Promise<number> {
   return exitCode;
 }
 
+/** The reader of what we write went away: nobody is left to be told. */
+function isClosedPipe(error: unknown): boolean {
+  const cause = error instanceof Error ? (error.cause ?? error) : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'EPIPE';
+}
+
 /** What an error means for the user: a line or more on standard error, and the exit code. */
 function report(error: unknown): number {
   const stopped = interruptedExitCode();
@@ -89,6 +95,7 @@ function report(error: unknown): number {
     complain('interrupted; nothing was written');
     return stopped;
   }
+  if (isClosedPipe(error)) return 0;
   const seen = fileError('', '', error);
   if (seen instanceof Error && (seen.name === 'UserError' || seen.name === 'YError')) {
     const path = error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : '';

@@ -1,8 +1,8 @@
 /**
- * Writing for people and pipes: standard output that survives a reader who leaves, and the question whether a folder can be written before work begins.
+ * Writing for people and pipes: standard output that survives a reader who leaves, and folders that are there before work begins.
  * Files are written by traces/ and reports/, aside and then renamed.
  */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from '../traces/event.js';
 import { fileError } from '../traces/io-error.js';
@@ -28,19 +28,30 @@ export function watchStandardStreams(): void {
   process.stderr.on('error', () => process.exit(2));
 }
 
-/** Throws a UserError when `folder` cannot become, or is not, a folder that can be written: said before the work, not after it. */
-export function mustBeWritable(folder: string, flag: string): void {
-  let place = resolve(folder);
-  for (;;) {
-    const found = statSync(place, { throwIfNoEntry: false });
-    if (found?.isDirectory() === true) break;
-    if (found !== undefined)
-      throw new UserError(`${flag} ${folder}: ${place === resolve(folder) ? 'it' : place} is a file, expected a folder; choose another place`);
-    place = dirname(place);
-  }
+/**
+ * Makes `folder` and those above it that are missing: what cannot be written is said before the work, not after it. UserError names `flag`.
+ * The returned function takes away again what was made, as far as it is still empty.
+ */
+export function makeFolders(folder: string, flag: string): () => void {
+  const missing: string[] = [];
+  const made: string[] = [];
+  const takeAway = (): void => {
+    for (const path of made.splice(0).reverse()) {
+      if (existsSync(path) && readdirSync(path).length === 0) rmdirSync(path);
+    }
+  };
   try {
-    accessSync(place, constants.W_OK | constants.X_OK);
+    for (let place = resolve(folder); !existsSync(place); place = dirname(place)) missing.push(place);
+    // One by one: mkdir with `recursive` never returns on a file system such as /proc.
+    for (const place of missing.reverse()) {
+      mkdirSync(place);
+      made.push(place);
+    }
+    if (!statSync(folder).isDirectory()) throw new UserError(`${flag} ${folder}: is a file, expected a folder; choose another place`);
+    accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
+    takeAway();
     throw fileError(`${flag} ${folder}`, 'write', error);
   }
+  return takeAway;
 }

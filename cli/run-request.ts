@@ -43,17 +43,17 @@ export interface RunRequest {
 /** Where the options come from: a flag's text, or undefined. */
 export type FlagSource = (key: RunKey) => string | undefined;
 
-/** The request of these operands and flags, over those of a matrix file if there is one. UserError names the flag or the file's key. */
-export async function runRequest(traces: readonly string[], flags: FlagSource, matrix?: MatrixFile): Promise<RunRequest> {
+/** The request of these operands and flags, over those of a matrix file if there is one. UserError names the flag (after `dashes`) or the file's key. */
+export async function runRequest(traces: readonly string[], flags: FlagSource, matrix?: MatrixFile, dashes = '--'): Promise<RunRequest> {
   const given = (key: RunKey): { text: string; label: string } | undefined => {
     const flag = flags(key);
-    if (flag !== undefined) return { text: flag, label: `--${key}` };
+    if (flag !== undefined) return { text: flag, label: `${dashes}${key}` };
     const text = matrix?.options.get(key);
     return text === undefined ? undefined : { text, label: `${matrix?.file ?? ''}: ${key}` };
   };
   const option = (key: RunKey): { text: string; label: string } => {
     const preset: RunOption = RUN_OPTIONS[key];
-    return given(key) ?? { text: preset.preset ?? '', label: `--${key}` };
+    return given(key) ?? { text: preset.preset ?? '', label: `${dashes}${key}` };
   };
   const names = async (key: RunKey): Promise<string[]> => {
     const spec: RunOption = RUN_OPTIONS[key];

@@ -108,7 +108,8 @@ export class FileTarget implements ByteTarget {
 /** The file a symbolic link points to (renaming over the link would replace the link), or the path itself when there is nothing yet. */
 function existing(path: string): string {
   try {
-    return realpathSync(path);
+    // The link behind /dev/stdout leads to no path when it is a pipe.
+    return statSync(path).isFile() ? realpathSync(path) : path;
   } catch (error) {
     if (isMissing(error)) return path;
     throw error;

@@ -34,5 +34,5 @@ export const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT'
 export function fileError(file: string, doing: string, error: unknown): unknown {
   const code = codeOf(error);
   if (code === undefined) return error;
-  return new UserError(`${file}: cannot ${doing}: ${REASONS[code] ?? code}`);
+  return new UserError(`${file}: cannot ${doing}: ${REASONS[code] ?? code}`, { cause: error });
 }

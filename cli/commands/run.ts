@@ -1,13 +1,11 @@
 /** `framewalk run`: replays traces on every configuration asked for, writes the results and prints the table. */
-import { availableParallelism } from 'node:os';
 import { flagSet, flagText, operands, type Arguments, type Command } from '../command.js';
 import { interruption, stoppable } from '../interrupt.js';
-import { complain, mustBeWritable, print } from '../output.js';
-import { startProgress } from '../progress.js';
+import { complain, makeFolders, print } from '../output.js';
+import { startProgress, type Progress } from '../progress.js';
 import { registryNames } from '../registries.js';
 import { RUN_OPTIONS, runFlags, type RunKey, type RunOption } from '../run-options.js';
 import type { RunRequest } from '../run-request.js';
-import { version } from '../version.js';
 import { quoted } from '../../reports/command.js';
 import type { RunResult } from '../../core/replay/result.js';
 import type { Trace } from '../../traces/event.js';
@@ -26,16 +24,17 @@ export const runCommand: Command = {
   notes: 'Sizes take KiB, MiB, GiB and TiB. Lists are comma-separated; traces and lists make the matrix of cells. framewalk list prints the names.',
   async run(args) {
     const request = await requested(args);
-    mustBeWritable(request.out, '--out');
-    const traces = await openTraces(request);
-    let result: RunResult;
-    try {
-      result = await replayed(request, traces);
-    } finally {
-      for (const trace of traces) trace.close();
-    }
+    const takeAway = makeFolders(request.out, '--out');
     const [{ metrics }, { reportFormats, writeRun }] = await Promise.all([import('../../core/metrics/registry.js'), import('../../reports/registry.js')]);
-    const files = await writeRun(result, request.out, reportFormats.all(), { metrics: metrics.all() });
+    let result: RunResult;
+    let files: readonly string[];
+    try {
+      result = await replayed(request);
+      files = await writeRun(result, request.out, reportFormats.all(), { metrics: metrics.all() });
+    } catch (error) {
+      takeAway();
+      throw error;
+    }
     if (request.json) {
       const { resultsJson } = await import('../../reports/json.js');
       print(resultsJson(result, metrics.all()));
@@ -61,46 +60,25 @@ async function requested(args: Arguments): Promise<RunRequest> {
   return await runRequest(operands(args, 'traces'), flag, file === undefined ? undefined : await readMatrix(file));
 }
 
-async function openTraces(request: RunRequest): Promise<Trace[]> {
-  const { nameTraces, openTrace } = await import('../../traces/index.js');
-  const names = nameTraces(request.traces);
-  const traces: Trace[] = [];
+/** Replays the request, with a progress line for what takes long. */
+async function replayed(request: RunRequest): Promise<RunResult> {
+  const { openTraces, replayTraces } = await import('../replay.js');
+  let progress = startProgress('reading', 'B');
+  const reading = (name: string): Progress['update'] => {
+    progress.end();
+    progress = startProgress(`reading ${name}`, 'B');
+    return progress.update;
+  };
+  let traces: readonly Trace[] = [];
   try {
-    for (const [i, path] of request.traces.entries()) {
-      const progress = startProgress(`reading ${names[i]}`, 'B');
-      try {
-        traces.push(
-          await openTrace(path, {
-            name: names[i],
-            format: request.format,
-            strict: request.strict,
-            traceMemory: request.traceMemoryBytes,
-            onProgress: progress.update,
-            onWarning: (message) => complain(`${path}: ${message}`),
-          }),
-        );
-      } finally {
-        progress.end();
-      }
-    }
-  } catch (error) {
-    for (const trace of traces) trace.close();
-    throw error;
-  }
-  return traces;
-}
-
-async function replayed(request: RunRequest, traces: readonly Trace[]): Promise<RunResult> {
-  const { runMatrix } = await import('../../core/replay/matrix.js');
-  const progress = startProgress('replaying', 'events');
-  try {
-    const { arch, pmm, heap, policy, touch, map, kernelHeap, onOom, tlb, cpus, pids, window, seed, audit, traceMemoryBytes } = request;
-    const workers = request.workers ?? availableParallelism();
+    traces = await openTraces(request, { onReading: reading, onWarning: complain });
+    progress.end();
+    progress = startProgress('replaying', 'events');
     const command = `framewalk ${process.argv.slice(2).map(quoted).join(' ')}`;
-    const options = { arch, pmm, heap, policy, touch, map, kernelHeap, onOom, tlb, cpus, pids, window, seed, audit, traceMemoryBytes, workers, command };
-    return await stoppable(() => runMatrix({ ...options, traces, version: version(), signal: interruption, onProgress: progress.update }));
+    return await stoppable(() => replayTraces(request, traces, command, { signal: interruption, onProgress: progress.update }));
   } finally {
     progress.end();
+    for (const trace of traces) trace.close();
   }
 }
 
