@@ -5,6 +5,7 @@
  */
 import { Attr } from '../../arch/arch.js';
 import { addrHi, addrLo } from '../../arch/address.js';
+import { UserError } from '../../traces/event.js';
 import { VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
 
@@ -16,16 +17,21 @@ export const KMAP_BASE = -1073741824 - 2097152;
 export type Kmap = ReturnType<typeof makeKmap>;
 
 export function makeKmap(machine: Machine) {
-  const { tables, lookup, counters, dropping } = machine;
+  const { tables, counters, dropping } = machine;
+  const { pt } = tables;
+  const { flushSpace } = machine.lookup;
   const hi = addrHi(KMAP_BASE);
   const lo = addrLo(KMAP_BASE);
   const basePage = KMAP_BASE / 4096;
   const flags = Attr.present | Attr.write | Attr.accessed | Attr.dirty | Attr.noExecute;
   const state = new Int32Array(16); // [0] next slot, [1] slots pinned
   const pinned = new Uint8Array(KMAP_SLOTS + 64);
+  // The window's leaf table exists from the start and is never freed, so that using the window takes no frame.
+  const window = tables.ensureTable(-1, hi, lo, 1);
+  if (window < 0) throw new UserError("--memory is too small for the kernel's own page tables: give at least 64 KiB");
 
-  /** Maps a frame at the next free slot: slot number, or -1 when every slot is pinned or no frame is left for the window's table. */
-  function map(frame: number): number {
+  /** The next slot that is not pinned, or -1. */
+  function nextSlot(): number {
     let slot = state[0]!;
     if (state[1] !== 0) {
       let tries = 0;
@@ -34,11 +40,21 @@ export function makeKmap(machine: Machine) {
         if (++tries === KMAP_SLOTS) return -1;
       }
     }
-    if (tables.mapLeaf(-1, hi, (lo + (slot << 12)) | 0, flags, frame) !== 0) return -1;
+    return slot;
+  }
+  /** A slot was used: the round goes on, and at its end the kernel's translations are forgotten. */
+  function advance(slot: number): void {
     const next = (slot + 1) & (KMAP_SLOTS - 1);
     state[0] = next;
-    if (next === 0) lookup.flushSpace(-1);
+    if (next === 0) flushSpace(-1);
     counters[VmmCounter.kmaps]! += 1;
+  }
+
+  /** Maps a frame until it is unmapped: slot number, or -1 when every slot is pinned. */
+  function map(frame: number): number {
+    const slot = nextSlot();
+    if (slot < 0 || tables.mapLeaf(-1, hi, (lo + (slot << 12)) | 0, flags, frame) !== 0) return -1;
+    advance(slot);
     return slot;
   }
 
@@ -47,11 +63,19 @@ export function makeKmap(machine: Machine) {
     tables.unmapRange(-1, basePage + slot, basePage + slot + 1, 1);
   }
 
-  /** The kernel writes a whole frame (zeroing, copying). 0, or -1 when the window has no slot. */
+  /**
+   * The kernel writes a whole frame (zeroing, copying) through the next slot: the leaf is set and cleared again, in the window's own table, which
+   * always exists. 0, or -1 when every slot is pinned.
+   */
   function touch(frame: number): number {
-    const slot = map(frame);
+    const slot = nextSlot();
     if (slot < 0) return -1;
-    unmap(slot);
+    const q = (window + (slot << 1)) | 0;
+    pt[q] = flags;
+    pt[(q + 1) | 0] = frame;
+    advance(slot);
+    pt[q] = 0;
+    pt[(q + 1) | 0] = 0;
     return 0;
   }
 

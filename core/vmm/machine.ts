@@ -60,7 +60,7 @@ export function makeMachine(options: MachineOptions) {
   const { ref, use, put } = frames;
 
   const zeroFrame = frames.take(Use.kernel, FrameKind.unmovable, -1, -1);
-  /** The space whose leaves are being dropped or copied; -1: the kernel's, whose frames are nobody's. */
+  /** The space whose leaves are being dropped; -1: the kernel's, whose frames are nobody's; -2: one that ends, whose resident pages need no count. */
   const dropping = new Int32Array(16).fill(-1);
   /** Resident pages: space * 8 + use; index 0 of each holds their sum. */
   const rss = new Int32Array(MAX_SPACES * 8);
@@ -68,11 +68,13 @@ export function makeMachine(options: MachineOptions) {
 
   function dropped(f: number): void {
     const s = dropping[0]!;
-    if (f === zeroFrame || s < 0) return;
-    const b = s << 3;
-    const u = b | use[f]!;
-    rss[u] = (rss[u]! - 1) | 0;
-    rss[b] = (rss[b]! - 1) | 0;
+    if (f === zeroFrame || s === -1) return;
+    if (s >= 0) {
+      const b = s << 3;
+      const u = b | use[f]!;
+      rss[u] = (rss[u]! - 1) | 0;
+      rss[b] = (rss[b]! - 1) | 0;
+    }
     put(f);
   }
   function copied(f: number): void {

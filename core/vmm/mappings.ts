@@ -185,12 +185,30 @@ export function makeMappings(machine: Machine, objects: Objects) {
     return from >= 0 && from <= to && to <= userPages;
   }
 
+  /** Takes [from, to) out of the one VMA that contains it. 0 or -ENOMEM. */
+  function unmapWithin(s: number, v: number, from: number, to: number): number {
+    if (start[v] === from && end[v] === to) {
+      zap(s, from, to);
+      drop(s, v);
+      return 0;
+    }
+    if (start[v]! < from && end[v]! > to && split(s, v, to) === 0) return ENOMEM;
+    zap(s, from, to);
+    account(s, flags[v]!, from - to);
+    if (start[v] === from) {
+      if (object[v] !== 0) offset[v]! += to - from;
+      setStart(tree[s]!, v, to);
+    } else end[v] = from;
+    return 0;
+  }
+
   /** munmap: 0, -EINVAL or -ENOMEM. Holes are skipped. */
   function unmap(s: number, from: number, to: number): number {
     if (!inUserHalf(from, to)) return EINVAL;
     const t = tree[s]!;
     let v = findFrom(t, from);
     if (v === 0 || start[v]! >= to) return 0;
+    if (start[v]! <= from && end[v]! >= to) return unmapWithin(s, v, from, to);
     if (start[v]! < from) {
       const u = split(s, v, from);
       if (u === 0) return ENOMEM;
@@ -219,8 +237,33 @@ export function makeMappings(machine: Machine, objects: Objects) {
       const code = unmap(s, from, to);
       if (code !== 0) return code;
     }
-    const v = create(s, from, to, f, obj, off);
-    return v === 0 ? ENOMEM : merge(s, v);
+    const v = extend(s, from, to, f & keep, obj, off);
+    if (v !== 0) return v;
+    const fresh = create(s, from, to, f, obj, off);
+    return fresh === 0 ? ENOMEM : fresh;
+  }
+
+  /** Grows a neighbour over the free range [from, to) when a VMA there would merge with it (Linux: vma_merge). Its id, or 0. */
+  function extend(s: number, from: number, to: number, f: number, obj: number, off: number): number {
+    const t = tree[s]!;
+    const n = findFrom(t, from);
+    const p = n === 0 ? vmas.last(t) : prev(t, n);
+    const pages = to - from;
+    const below = p !== 0 && end[p] === from && ((flags[p]! ^ f) & mergeMask) === 0 && object[p] === obj && (obj === 0 || offset[p]! + (from - start[p]!) === off);
+    const above = n !== 0 && start[n] === to && ((flags[n]! ^ f) & mergeMask) === 0 && object[n] === obj && (obj === 0 || off + pages === offset[n]!);
+    if (below) {
+      end[p] = to;
+      flags[p]! |= f & VmaFlag.heap;
+      account(s, flags[p]!, pages);
+      if (above && compatible(p, n)) join(s, p, n);
+      return p;
+    }
+    if (!above) return 0;
+    setStart(t, n, from);
+    offset[n] = off;
+    flags[n]! |= f & VmaFlag.heap;
+    account(s, flags[n]!, pages);
+    return n;
   }
 
   /** Lowest page of a free range of `pages` pages, searched top-down from below the stack as Linux does, or -1. */

@@ -217,8 +217,37 @@ export function makePageIndex(options: PageIndexOptions): PageIndex {
 
   function insert(o: number, page: number, frame: number): number {
     const r = o << Root.shift;
+    const h = roots[(r + Root.height) | 0]!;
+    if (h !== 0 && page < Cut.low && h <= Cut.lowLevels) {
+      // The leaf is there more often than not: a file's pages come in runs.
+      const p = page | 0;
+      let shift = (h * Cut.bits) | 0;
+      if (p >>> shift === 0) {
+        let n = roots[r]!;
+        while (shift !== Cut.bits && n !== 0) {
+          shift = (shift - Cut.bits) | 0;
+          n = slots[((n << Cut.bits) + ((p >>> shift) & Cut.mask)) | 0]!;
+        }
+        if (n !== 0) {
+          if (slots[((n << Cut.bits) + (p & Cut.mask)) | 0] !== 0) throw present(o, page);
+          setSlot(n, p & Cut.mask, (frame + 1) | 0);
+          roots[(r + Root.pages) | 0] = (roots[(r + Root.pages) | 0]! + 1) | 0;
+          return 0;
+        }
+      }
+    }
+    return insertGrowing(o, page, frame);
+  }
+
+  function present(o: number, page: number): Error {
+    return new Error(`page index: page ${page} of object ${o} is there already`);
+  }
+
+  /** Inserts where nodes may be missing. */
+  function insertGrowing(o: number, page: number, frame: number): number {
+    const r = o << Root.shift;
     if (!(page >= 0 && page < MAX_PAGE)) throw new Error(`page index: page ${page} of object ${o} is not in [0, 2^40)`);
-    if (lookup(o, page) >= 0) throw new Error(`page index: page ${page} of object ${o} is there already`);
+    if (lookup(o, page) >= 0) throw present(o, page);
     // All nodes first, so that nothing changes when memory runs out. What pays for a node may itself give up pages of this
     // object, so what is missing is asked again after each.
     let got = 0;
@@ -331,6 +360,25 @@ export function makePageIndex(options: PageIndexOptions): PageIndex {
     const head = roots[r]!;
     if (head === 0) return -1;
     const height = roots[(r + Root.height) | 0]!;
+    if (height !== 0 && page < Cut.low && height <= Cut.lowLevels) {
+      // The next page is mostly in the same leaf.
+      const q = page | 0;
+      let shift = (height * Cut.bits) | 0;
+      if (q >>> shift === 0) {
+        let n = head;
+        while (shift !== Cut.bits && n !== 0) {
+          shift = (shift - Cut.bits) | 0;
+          n = slots[((n << Cut.bits) + ((q >>> shift) & Cut.mask)) | 0]!;
+        }
+        if (n !== 0) {
+          const slot = nextSlot(n, q & Cut.mask);
+          if (slot >= 0) {
+            state[State.found] = (slots[((n << Cut.bits) + slot) | 0]! - 1) | 0;
+            return ((q & ~Cut.mask) + slot) | 0;
+          }
+        }
+      }
+    }
     let p = page > 0 ? page : 0;
     const limit = span[(height + 1) | 0]!;
     while (p < limit) {

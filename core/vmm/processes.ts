@@ -103,7 +103,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
 
   function destroySpace(s: number): void {
     follower.destroyed(s);
-    dropping[0] = s;
+    dropping[0] = -2;
     if (tables.destroySpace(s) !== 0) throw new Error(`address space ${s} has no tables`);
     const t = tree[s]!;
     for (let v = vmas.first(t); v !== 0; v = vmas.next(t, v)) releaseVma(v);

@@ -3,7 +3,7 @@
  * (done) or 0 (refused: counted by cause in `rejections`), never throws for what a program did.
  */
 import { EINVAL, ENOMEM } from '../../arch/arch.js';
-import { Flag, UserError } from '../../traces/event.js';
+import { Flag } from '../../traces/event.js';
 import type { ProcessHeap, ProcessHeapLayout } from '../heap/process-heap.js';
 import { makeAdvice } from './advice.js';
 import { audit } from './audit.js';
@@ -32,8 +32,6 @@ export function makeVmm(options: VmmOptions) {
   const objects = makeObjects(machine);
   const mappings = makeMappings(machine, objects);
   const kmap = makeKmap(machine);
-  // The window's own tables exist from the start, so that using it does not change what a replay leaves behind.
-  if (kmap.touch(machine.zeroFrame) !== 0) throw new UserError("--memory is too small for the kernel's own page tables: give at least 64 KiB");
   const heap: ProcessHeap = options.heapLayout.create(machine, mappings);
   const processes = makeProcesses(machine, objects, mappings, heap);
   const faults = makeFaults(machine, objects, mappings, kmap, options);
