@@ -23,8 +23,7 @@ export interface ImportOptions {
  */
 export async function importInto(inputs: readonly string[], sink: EventSink, options: ImportOptions = {}): Promise<TraceHeader> {
   const files = inputs.map(resolveInput);
-  const warn = (message: string): void => options.onWarning?.(message);
-  const input = openInput(files, { warn, ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }) });
+  const input = openInput(files, options.onProgress === undefined ? {} : { onProgress: options.onProgress });
   return importInput(input, sink, options);
 }
 

@@ -110,10 +110,10 @@ describe('.fwt round trips', () => {
           used.add(table.getUint32(column * DESCRIPTOR_BYTES, true) * 10 + table.getUint32(column * DESCRIPTOR_BYTES + 4, true));
       }
     }
-    const E = Encoding;
-    const expected = [E.constant * 10, E.copy * 10, E.sparse * 10, E.plain * 10 + 1, E.plain * 10 + 8, E.texts * 10];
-    for (const width of [1, 2, 4]) expected.push(E.offset * 10 + width, E.delta * 10 + width);
-    expected.push(E.delta * 10, E.dictionary * 10 + 1, E.dictionary * 10 + 2);
+    const code = (encoding: Encoding, width: number): number => encoding * 10 + width;
+    const expected = [code(Encoding.constant, 0), code(Encoding.copy, 0), code(Encoding.sparse, 0), code(Encoding.texts, 0), code(Encoding.delta, 0)];
+    for (const width of [1, 2, 4]) expected.push(code(Encoding.offset, width), code(Encoding.delta, width));
+    expected.push(code(Encoding.dictionary, 1), code(Encoding.dictionary, 2), code(Encoding.plain, 1), code(Encoding.plain, 8));
     expect([...used].sort((a, b) => a - b)).toEqual(expected.sort((a, b) => a - b));
   });
 
