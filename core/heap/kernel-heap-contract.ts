@@ -16,7 +16,7 @@ export const enum KernelCache {
 export interface KernelHeap {
   /** Handle (> 0) of a fresh object of the cache, or 0 when the PMM has no frame. */
   alloc(cache: number): number;
-  /** Takes the object back; frames of empty slabs return to the PMM, but one empty slab per cache is kept. */
+  /** Takes the object back; frames of empty slabs return to the PMM, but each cache keeps its current slab, empty or not. Throws an Error for a handle that is not live. */
   free(handle: number): void;
   /** kmalloc/kfree by size: sizes above 4096 take whole frames. Handle or 0. */
   allocBytes(bytes: number): number;

@@ -11,11 +11,15 @@
  *
  * A slab's record is 24 int32 words; a set bit means allocated, so that a record never used needs no initialisation:
  *
- *      0 frame   1 cache   2 objects in use   3 next   4 previous   5 first bitmap word that may have room
- *      6 slack of a large block's last frame (bytes)   7 unused   8..23 bitmap of up to 512 objects
+ *      0 frame   1 cache   2 objects in use   3 next   4 previous   6 slack of a large block's last frame (bytes)   8..23 bitmap of up to 512 objects
  *
  *      handle:  30 .............. 9 8 ............ 0
  *              | slab (1 ... 2^22) | object in slab  |
+ *
+ * As SLUB detaches the free list of a CPU's slab, a cache detaches the free bits of one bitmap word of its current slab: they count as in use in the slab
+ * and are handed out and taken back in the cache's own word, which is all that most calls touch.
+ * Which frames are held follows from three rules: a new one is taken when neither the current slab nor a partial one has room; a slab whose last
+ * object goes is given back unless it is the current one; `reap` gives that back too when it is empty.
  */
 import { UserError } from '../../traces/event.js';
 import { KernelCache, type KernelFrames, type KernelHeap } from './kernel-heap-contract.js';
@@ -40,7 +44,6 @@ const enum Slab {
   used = 2,
   next = 3,
   prev = 4,
-  hint = 5,
   slack = 6,
   bits = 8,
   indexBits = 9,
@@ -50,15 +53,18 @@ const enum Slab {
 /** Words of a cache's record. */
 const enum Cache {
   shift = 3,
-  current = 0,
-  /** Head of the list of slabs with room, without the current and the empty one. */
-  partial = 1,
-  /** The one empty slab that is kept; it may be the current one. */
-  empty = 2,
-  live = 3,
-  slabs = 4,
-  perSlab = 5,
-  bytes = 6,
+  /** Free bits of the detached word. */
+  word = 0,
+  /** Handle of the detached word's bit 0; -1 without a current slab. */
+  base = 1,
+  current = 2,
+  /** Head of the list of slabs with room, without the current one. */
+  partial = 3,
+  /** Objects in use over all slabs, the detached ones among them. */
+  used = 4,
+  slabs = 5,
+  perSlab = 6,
+  bytes = 7,
 }
 
 /** Blocks above 4096 bytes: a chain of slab records with one frame each. */
@@ -97,6 +103,7 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     caches[(c << Cache.shift) + Cache.bytes] = OBJECT_BYTES[c]!;
     caches[(c << Cache.shift) + Cache.perSlab] = Math.floor(FRAME_BYTES / OBJECT_BYTES[c]!);
   }
+  for (let c = 0; c < CACHES; c++) caches[(c << Cache.shift) + Cache.base] = -1;
   caches[(LARGE << Cache.shift) + Cache.bytes] = FRAME_BYTES;
   caches[(LARGE << Cache.shift) + Cache.perSlab] = 1;
 
@@ -125,7 +132,6 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     slabs[(b + Slab.used) | 0] = 0;
     slabs[(b + Slab.next) | 0] = 0;
     slabs[(b + Slab.prev) | 0] = 0;
-    slabs[(b + Slab.hint) | 0] = 0;
     const c = cache << Cache.shift;
     caches[(c + Cache.slabs) | 0] = (caches[(c + Cache.slabs) | 0]! + 1) | 0;
     state[State.frames] = (state[State.frames]! + 1) | 0;
@@ -163,98 +169,115 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     if (n !== 0) slabs[(n * Slab.words + Slab.prev) | 0] = p;
   }
 
-  /** Makes a slab with room the current one: a partial one, the empty one, a new one. Its number, or 0 without a frame. */
+  /** Set bits of a word (Warren, Hacker's Delight, 5-1). */
+  function bitCount(bits: number): number {
+    let x = (bits - ((bits >>> 1) & 0x55555555)) | 0;
+    x = ((x & 0x33333333) + ((x >>> 2) & 0x33333333)) | 0;
+    return Math.imul((x + (x >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+  }
+
+  /** Detaches the free bits of a word of the slab, which has room: the slab is the current one from now on. */
+  function detach(c: number, s: number): void {
+    const b = (s * Slab.words) | 0;
+    const per = caches[(c + Cache.perSlab) | 0]!;
+    let word = 0;
+    // Bits beyond the last object are never free.
+    let beyond = per < 32 ? -1 << per : 0;
+    let bits = ~(slabs[(b + Slab.bits) | 0]! | beyond);
+    while (bits === 0) {
+      word = (word + 1) | 0;
+      const rest = (per - (word << 5)) | 0;
+      beyond = rest < 32 ? -1 << rest : 0;
+      bits = ~(slabs[(b + Slab.bits + word) | 0]! | beyond);
+    }
+    const n = bitCount(bits);
+    slabs[(b + Slab.bits + word) | 0] = slabs[(b + Slab.bits + word) | 0]! | bits;
+    slabs[(b + Slab.used) | 0] = (slabs[(b + Slab.used) | 0]! + n) | 0;
+    caches[(c + Cache.used) | 0] = (caches[(c + Cache.used) | 0]! + n) | 0;
+    caches[(c + Cache.word) | 0] = bits;
+    caches[(c + Cache.base) | 0] = (s << Slab.indexBits) | (word << 5);
+    caches[(c + Cache.current) | 0] = s;
+  }
+
+  /** Finds room when the detached word has none: in the current slab, a partial one, a new one. 0 without a frame. */
   function refill(cache: number): number {
     const c = cache << Cache.shift;
-    let s = caches[(c + Cache.partial) | 0]!;
-    if (s !== 0) {
-      dropPartial(c, s);
-    } else {
-      s = caches[(c + Cache.empty) | 0]!;
-      if (s === 0) {
-        s = takeSlab(cache);
-        if (s === 0) return 0;
-        // take() may have freed or allocated objects of this cache to get the frame.
-        const current = caches[(c + Cache.current) | 0]!;
-        const empty = caches[(c + Cache.empty) | 0]!;
-        if (current !== 0 && current !== empty) pushPartial(c, current);
-        caches[(c + Cache.current) | 0] = s;
-        caches[(c + Cache.empty) | 0] = s;
-        if (empty !== 0) giveSlab(empty);
+    for (;;) {
+      let s = caches[(c + Cache.current) | 0]!;
+      if (s === 0 || slabs[(s * Slab.words + Slab.used) | 0]! === caches[(c + Cache.perSlab) | 0]) {
+        // A full slab is on no list.
+        s = caches[(c + Cache.partial) | 0]!;
+        if (s !== 0) dropPartial(c, s);
+      }
+      if (s !== 0) {
+        detach(c, s);
         return s;
       }
+      const before = caches[(c + Cache.current) | 0]!;
+      s = takeSlab(cache);
+      if (s === 0) return 0;
+      // The source may have freed or allocated objects of this cache to find the frame: then that room is used first.
+      if (caches[(c + Cache.word) | 0] === 0 && caches[(c + Cache.current) | 0] === before && caches[(c + Cache.partial) | 0] === 0) {
+        detach(c, s);
+        return s;
+      }
+      giveSlab(s);
+      if (caches[(c + Cache.word) | 0] !== 0) return caches[(c + Cache.current) | 0]!;
     }
-    caches[(c + Cache.current) | 0] = s;
-    return s;
   }
 
   // ---- objects
 
   function alloc(cache: number): number {
     const c = cache << Cache.shift;
-    let s = caches[(c + Cache.current) | 0]!;
-    if (s === 0) {
-      s = refill(cache);
-      if (s === 0) return 0;
+    let bits = caches[(c + Cache.word) | 0]!;
+    if (bits === 0) {
+      if (refill(cache) === 0) return 0;
+      bits = caches[(c + Cache.word) | 0]!;
     }
-    const b = (s * Slab.words) | 0;
-    let word = slabs[(b + Slab.hint) | 0]!;
-    let free = ~slabs[(b + Slab.bits + word) | 0]!;
-    if (free === 0) {
-      do {
-        word = (word + 1) | 0;
-        free = ~slabs[(b + Slab.bits + word) | 0]!;
-      } while (free === 0);
-      slabs[(b + Slab.hint) | 0] = word;
-    }
-    const bit = free & -free;
-    slabs[(b + Slab.bits + word) | 0] = ~free | bit;
-    const used = slabs[(b + Slab.used) | 0]!;
-    slabs[(b + Slab.used) | 0] = (used + 1) | 0;
-    if (used === 0) caches[(c + Cache.empty) | 0] = 0;
-    // Objects fill a slab from its lowest free index, so index < perSlab as long as used < perSlab.
-    if (((used + 1) | 0) === caches[(c + Cache.perSlab) | 0]) caches[(c + Cache.current) | 0] = 0;
-    caches[(c + Cache.live) | 0] = (caches[(c + Cache.live) | 0]! + 1) | 0;
-    return (s << Slab.indexBits) | (word << 5) | (31 - Math.clz32(bit));
+    const rest = bits & (bits - 1);
+    caches[(c + Cache.word) | 0] = rest;
+    return caches[(c + Cache.base) | 0]! | (31 - Math.clz32(bits ^ rest));
+  }
+
+  function badFree(handle: number): Error {
+    return new Error(`kernel heap: free of handle ${handle}, which is not allocated`);
   }
 
   function free(handle: number): void {
     const s = handle >>> Slab.indexBits;
     const b = (s * Slab.words) | 0;
-    const index = handle & Slab.indexMask;
-    const word = index >>> 5;
-    const bit = 1 << (index & 31);
-    const bits = slabs[(b + Slab.bits + word) | 0]!;
-    if ((bits & bit) === 0) throw new Error(`kernel heap: free of handle ${handle}, which is not allocated`);
+    const at = (b + Slab.bits + ((handle & Slab.indexMask) >>> 5)) | 0;
+    const bit = 1 << (handle & 31);
+    const bits = slabs[at]!;
+    if ((bits & bit) === 0) throw badFree(handle);
     const cache = slabs[(b + Slab.cache) | 0]!;
-    if (cache >= KernelCache.kmalloc) {
+    const c = cache << Cache.shift;
+    if ((handle & ~31) === caches[(c + Cache.base) | 0]) {
+      const word = caches[(c + Cache.word) | 0]!;
+      if ((word & bit) !== 0) throw badFree(handle);
+      caches[(c + Cache.word) | 0] = word | bit;
+    } else {
       if (cache === LARGE) {
         freeLarge(s);
         return;
       }
-      returnSlack(s, index);
+      slabs[at] = bits & ~bit;
+      const used = (slabs[(b + Slab.used) | 0]! - 1) | 0;
+      slabs[(b + Slab.used) | 0] = used;
+      caches[(c + Cache.used) | 0] = (caches[(c + Cache.used) | 0]! - 1) | 0;
+      if (s !== caches[(c + Cache.current) | 0]) {
+        const per = caches[(c + Cache.perSlab) | 0]!;
+        if (used === 0) {
+          // A slab of one object was full: on no list.
+          if (per !== 1) dropPartial(c, s);
+          giveSlab(s);
+        } else if (((used + 1) | 0) === per) {
+          pushPartial(c, s);
+        }
+      }
     }
-    slabs[(b + Slab.bits + word) | 0] = bits & ~bit;
-    if (word < slabs[(b + Slab.hint) | 0]!) slabs[(b + Slab.hint) | 0] = word;
-    const c = cache << Cache.shift;
-    const used = (slabs[(b + Slab.used) | 0]! - 1) | 0;
-    slabs[(b + Slab.used) | 0] = used;
-    caches[(c + Cache.live) | 0] = (caches[(c + Cache.live) | 0]! - 1) | 0;
-    if (used === 0) becameEmpty(c, s);
-    else if (((used + 1) | 0) === caches[(c + Cache.perSlab) | 0]) pushPartial(c, s);
-  }
-
-  /** The slab's last object went. A cache keeps one empty slab. */
-  function becameEmpty(c: number, s: number): void {
-    const current = caches[(c + Cache.current) | 0]!;
-    // A slab of one object was full: on no list.
-    if (s !== current && caches[(c + Cache.perSlab) | 0]! > 1) dropPartial(c, s);
-    if (caches[(c + Cache.empty) | 0] === 0) {
-      caches[(c + Cache.empty) | 0] = s;
-      return;
-    }
-    if (s === current) caches[(c + Cache.current) | 0] = 0;
-    giveSlab(s);
+    if (cache >= KernelCache.kmalloc) returnSlack(s, handle & Slab.indexMask);
   }
 
   function returnSlack(s: number, index: number): void {
@@ -306,7 +329,6 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     slabs[b + Slab.used] = 1;
     slabs[b + Slab.slack] = n * FRAME_BYTES - bytes;
     sums[0] = sums[0]! + bytes;
-    caches[(LARGE << Cache.shift) + Cache.live]!++;
     return head << Slab.indexBits;
   }
 
@@ -326,26 +348,38 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     slabs[b + Slab.bits] = 0;
     slabs[b + Slab.used] = 0;
     slabs[b + Slab.slack] = 0;
-    caches[(LARGE << Cache.shift) + Cache.live]!--;
     giveChain(head);
   }
 
   function reap(): void {
     for (let cache = 0; cache < LARGE; cache++) {
       const c = cache << Cache.shift;
-      const s = caches[c + Cache.empty]!;
+      const s = caches[c + Cache.current]!;
       if (s === 0) continue;
-      caches[c + Cache.empty] = 0;
-      if (caches[c + Cache.current] === s) caches[c + Cache.current] = 0;
+      const detached = bitCount(caches[c + Cache.word]!);
+      if (slabs[s * Slab.words + Slab.used] !== detached) continue;
+      const word = (caches[c + Cache.base]! & Slab.indexMask) >>> 5;
+      slabs[s * Slab.words + Slab.bits + word] = 0;
+      slabs[s * Slab.words + Slab.used] = 0;
+      caches[c + Cache.used]! -= detached;
+      caches[c + Cache.word] = 0;
+      caches[c + Cache.base] = -1;
+      caches[c + Cache.current] = 0;
       giveSlab(s);
     }
   }
 
   // ---- accounts and checks
 
+  /** Live objects of a cache. */
+  function liveOf(cache: number): number {
+    const c = cache << Cache.shift;
+    return caches[c + Cache.used]! - bitCount(caches[c + Cache.word]!);
+  }
+
   function liveBytes(): number {
     let sum = sums[0]! - sums[1]!;
-    for (let cache = 0; cache < LARGE; cache++) sum += caches[(cache << Cache.shift) + Cache.live]! * caches[(cache << Cache.shift) + Cache.bytes]!;
+    for (let cache = 0; cache < LARGE; cache++) sum += liveOf(cache) * caches[(cache << Cache.shift) + Cache.bytes]!;
     return sum;
   }
 
@@ -357,7 +391,7 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     const list = CACHE_NAMES.map((name, cache) => ({
       name,
       objectBytes: OBJECT_BYTES[cache]!,
-      live: caches[(cache << Cache.shift) + Cache.live]!,
+      live: liveOf(cache),
       slabs: caches[(cache << Cache.shift) + Cache.slabs]!,
     }));
     const large = caches[(LARGE << Cache.shift) + Cache.slabs]!;
@@ -390,13 +424,13 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
         p = s;
       }
     }
-    const live = new Float64Array(CACHES);
+    const used = new Float64Array(CACHES);
     const held = new Float64Array(CACHES);
     const frameSet = new Set<number>();
     for (let s = 1; s <= made; s++) {
       const b = s * Slab.words;
       let bits = 0;
-      for (let w = 0; w < 16; w++) for (let x = slabs[b + Slab.bits + w]!; x !== 0; x &= x - 1) bits++;
+      for (let w = 0; w < 16; w++) bits += bitCount(slabs[b + Slab.bits + w]!);
       if (isFree[s] === 1) {
         if (bits !== 0) fail(`the free slab record ${s} has allocated objects`);
         continue;
@@ -406,26 +440,30 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
       const per = caches[c + Cache.perSlab]!;
       if (bits !== slabs[b + Slab.used]) fail(`slab ${s} counts ${slabs[b + Slab.used]} objects, its bitmap ${bits}`);
       for (let i = per; i < 512; i++) if ((slabs[b + Slab.bits + (i >>> 5)]! & (1 << (i & 31))) !== 0) fail(`slab ${s} has an object ${i} of ${per}`);
-      if (cache !== LARGE && bits < per) {
-        for (let w = 0; w < slabs[b + Slab.hint]!; w++) if (~slabs[b + Slab.bits + w]! !== 0) fail(`slab ${s} has room below its hint`);
-      }
       const frame = slabs[b + Slab.frame]!;
       if (frame < 0 || frameSet.has(frame)) fail(`slab ${s} has frame ${frame}, which is none or another slab's`);
       frameSet.add(frame);
-      live[cache]! += bits;
+      used[cache]! += bits;
       held[cache]!++;
       if (cache === LARGE) continue;
-      const aside = s === caches[c + Cache.current] || s === caches[c + Cache.empty];
-      if (onPartial[s] === 1 && (aside || bits === 0 || bits === per)) fail(`slab ${s} with ${bits} of ${per} objects is on the partial list`);
-      if (onPartial[s] === 0 && !aside && bits !== per) fail(`slab ${s} with ${bits} of ${per} objects is on no list`);
-      if (bits === 0 && s !== caches[c + Cache.empty]) fail(`slab ${s} is empty and not the one its cache keeps`);
-      if (bits !== 0 && s === caches[c + Cache.empty]) fail(`slab ${s} is kept as empty with ${bits} objects`);
-      if (bits === per && s === caches[c + Cache.current]) fail(`slab ${s} is current and full`);
+      const isCurrent = s === caches[c + Cache.current];
+      if (onPartial[s] === 1 && (isCurrent || bits === 0 || bits === per)) fail(`slab ${s} with ${bits} of ${per} objects is on the partial list`);
+      if (onPartial[s] === 0 && !isCurrent && bits !== per) fail(`slab ${s} with ${bits} of ${per} objects is on no list`);
     }
     for (let cache = 0; cache < CACHES; cache++) {
       const c = cache << Cache.shift;
-      if (live[cache] !== caches[c + Cache.live]) fail(`cache ${cache} counts ${caches[c + Cache.live]} objects, its slabs ${live[cache]}`);
+      if (cache !== LARGE && used[cache] !== caches[c + Cache.used]) fail(`cache ${cache} counts ${caches[c + Cache.used]} objects, its slabs ${used[cache]}`);
       if (held[cache] !== caches[c + Cache.slabs]) fail(`cache ${cache} counts ${caches[c + Cache.slabs]} slabs, there are ${held[cache]}`);
+      const current = caches[c + Cache.current]!;
+      const base = caches[c + Cache.base]!;
+      const word = caches[c + Cache.word]!;
+      if (current === 0) {
+        if (base !== -1 || word !== 0) fail(`cache ${cache} has detached objects and no current slab`);
+        continue;
+      }
+      if (slabs[current * Slab.words + Slab.cache] !== cache || isFree[current] === 1) fail(`slab ${current} is current in cache ${cache}, whose it is not`);
+      if (base >>> Slab.indexBits !== current) fail(`the detached objects of cache ${cache} are not its current slab's`);
+      if ((word & ~slabs[current * Slab.words + Slab.bits + ((base & Slab.indexMask) >>> 5)]!) !== 0) fail(`detached objects of cache ${cache} are not in use`);
     }
   }
 

@@ -126,22 +126,35 @@ export async function bench() {
   ];
   const lookup = { name: 'page index lookup (random)', unit: 'ns', values: {} };
   const fill = { name: 'page index insert (ascending)', unit: 'ns', values: {} };
+  const clear = { name: 'page index clear', unit: 'ns', values: {} };
   const walk = { name: 'page index nextFrom (walk)', unit: 'ns', values: {} };
   for (const [label, pages] of sizes) {
-    const repeat = Math.max(1, Math.floor(200_000 / pages));
-    let t0 = performance.now();
-    for (let k = 0; k < repeat; k++) {
-      if (k > 0) index.clear(1);
-      for (let p = 0; p < pages; p++) index.insert(1, p, p + 1);
+    // Many small objects, or one large one, so that each clock reading spans enough work.
+    const objects = Math.ceil(4096 / pages);
+    const times = { fill: [], clear: [], walk: [] };
+    const timed = (name, act) => {
+      const t0 = performance.now();
+      act();
+      times[name].push(((performance.now() - t0) * 1e6) / pages / objects);
+    };
+    for (let r = 0; r < (pages > 10_000 ? 7 : 200); r++) {
+      timed('fill', () => {
+        for (let o = 0; o < objects; o++) for (let p = 0; p < pages; p++) index.insert(o, p, p + 1);
+      });
+      timed('walk', () => {
+        for (let o = 0; o < objects; o++) for (let p = index.nextFrom(o, 0); p >= 0; p = index.nextFrom(o, p + 1));
+      });
+      timed('clear', () => {
+        for (let o = 0; o < objects; o++) index.clear(o);
+      });
     }
-    fill.values[label] = ((performance.now() - t0) * 1e6) / pages / repeat;
-    lookup.values[label] = lookups(index, 1, pages, random, 21);
-    t0 = performance.now();
-    let n = 0;
-    for (let k = 0; k < repeat; k++) for (let p = index.nextFrom(1, 0); p >= 0; p = index.nextFrom(1, p + 1)) n++;
-    walk.values[label] = ((performance.now() - t0) * 1e6) / n;
-    index.clear(1);
+    for (let p = 0; p < pages; p++) index.insert(0, p, p + 1);
+    lookup.values[label] = lookups(index, 0, pages, random, 21);
+    index.clear(0);
+    fill.values[label] = median(times.fill);
+    clear.values[label] = median(times.clear);
+    walk.values[label] = median(times.walk);
   }
-  rows.push(lookup, fill, walk);
+  rows.push(lookup, fill, walk, clear);
   return rows;
 }

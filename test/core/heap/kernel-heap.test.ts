@@ -229,7 +229,7 @@ describe('kernel heap', () => {
           heap.validate();
         },
       ),
-      { numRuns: 250 },
+      { numRuns: 160 },
     );
     expect(executed).toBeGreaterThan(10_000);
   });

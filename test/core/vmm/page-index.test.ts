@@ -231,7 +231,7 @@ describe('page index', () => {
           real.index.validate(OBJECTS);
         },
       ),
-      { numRuns: 250 },
+      { numRuns: 160 },
     );
     expect(executed).toBeGreaterThan(10_000);
   });
