@@ -3,7 +3,7 @@
  *
  * Records are told apart here, by the same rules, so that a row csv-parse refuses is one counted loss with its own line, and the rows around it are kept.
  */
-import { parse } from 'csv-parse/sync';
+import { CsvError, parse } from 'csv-parse/sync';
 
 const QUOTE = 34;
 const NEWLINE = 10;
@@ -80,7 +80,7 @@ function parseBytes(bytes: Uint8Array, delimiter: number): string[][] | null {
       skip_empty_lines: true,
     });
   } catch (error) {
-    if (error instanceof Error && 'code' in error && String(error.code).startsWith('CSV_')) return null;
+    if (error instanceof CsvError) return null;
     throw error;
   }
 }

@@ -21,7 +21,8 @@ const WORD_BYTES = 128;
 
 /** Values of the words (ops, sets of flags) seen so far, found by their bytes. */
 class WordTable {
-  private readonly lengths = new Int32Array(WORD_SLOTS);
+  /** Bytes of the word in a slot, -1 for none. */
+  private readonly lengths = new Int32Array(WORD_SLOTS).fill(-1);
   private readonly bytes = new Uint8Array(WORD_SLOTS * WORD_BYTES);
   private readonly values = new Float64Array(WORD_SLOTS);
 

@@ -40,8 +40,8 @@ function hasTexts(trace: Trace): boolean {
 
 const number = (value: number): string => (value === 0 ? '' : integer(value));
 
-/** Digits of a whole number; from 10^21 on String() would write an exponent. */
-const integer = (value: number): string => (Math.abs(value) < 1e21 ? String(value) : BigInt(value).toString());
+/** Digits of a whole number; beyond 2^53 String() would round them. */
+const integer = (value: number): string => (Number.isSafeInteger(value) ? String(value) : BigInt(value).toString());
 
 const quote = (text: string): string => (SPECIAL.test(text) || text !== text.trim() ? `"${text.replaceAll('"', '""')}"` : text);
 
