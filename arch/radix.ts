@@ -10,8 +10,10 @@
  */
 import type { ArchOptions, PageTables } from './arch.js';
 import { makeAudit } from './radix/audit.js';
-import { makeCopy } from './radix/copy.js';
+import { makeMove } from './radix/move.js';
 import { makeRange } from './radix/range.js';
+import { makeSpace } from './radix/space.js';
+import { makeSplit } from './radix/split.js';
 import { Cell, makeStore, type RadixSpec } from './radix/store.js';
 import { makeVmap } from './radix/vmap.js';
 import { makeWalk } from './radix/walk.js';
@@ -21,8 +23,10 @@ export type { RadixSpec } from './radix/store.js';
 export function makeRadix(spec: RadixSpec, options: ArchOptions): PageTables {
   const store = makeStore(spec, options);
   const walk = makeWalk(store);
-  const range = makeRange(store, walk);
-  const copy = makeCopy(store, walk, range);
+  const split = makeSplit(store, walk);
+  const range = makeRange(store, walk, split);
+  const space = makeSpace(store, walk);
+  const move = makeMove(store, walk, split, range, space);
   const map = makeVmap(store, walk, range);
   const audit = makeAudit(store);
   const { state, roots, spaceCount } = store;
@@ -33,8 +37,8 @@ export function makeRadix(spec: RadixSpec, options: ArchOptions): PageTables {
     vunmap: map.vunmap,
     vismappedto: map.vismappedto,
     vgetmapping: map.vgetmapping,
-    createSpace: copy.createSpace,
-    destroySpace: copy.destroySpace,
+    createSpace: space.createSpace,
+    destroySpace: space.destroySpace,
     root: roots.subarray(1, options.maxSpaces + 1),
     kernelRoot: () => roots[0],
     pt: store.pt,
@@ -50,14 +54,14 @@ export function makeRadix(spec: RadixSpec, options: ArchOptions): PageTables {
     freeTables: range.freeTables,
     ensureTable: walk.ensureTable,
     tableAt: walk.tableAt,
-    copySpace: copy.copySpace,
-    copyRange: copy.copyRange,
-    moveRange: copy.moveRange,
-    splitLarge: walk.splitLarge,
-    deposit: walk.deposit,
-    withdraw: walk.withdraw,
-    attachTable: walk.attachTable,
-    releaseTable: walk.releaseTable,
+    copySpace: space.copySpace,
+    copyRange: move.copyRange,
+    moveRange: move.moveRange,
+    splitLarge: split.splitLarge,
+    deposit: split.deposit,
+    withdraw: split.withdraw,
+    attachTable: split.attachTable,
+    releaseTable: split.releaseTable,
     setCpu: (cpu: number) => {
       state[Cell.cpu] = cpu;
     },

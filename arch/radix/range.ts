@@ -7,20 +7,21 @@
  */
 import { ENOMEM } from '../arch.js';
 import { Cell, type Store } from './store.js';
+import type { Split } from './split.js';
 import type { Walk } from './walk.js';
 
-export function makeRange(store: Store, walk: Walk) {
-  const { LEVELS, MASK, GROUP, GROUP_SHIFT, BITMAP, COUNT, SUMMARY, PAGE_SHIFT, INDEX_BITS, ROOT_BITS, SPLIT_PAGES, HALF_PAGES, P, PS } = store;
-  const { pt, tableOf, roots, state, spans, indexOf, unlink, clearBit, nextUsed, groupEmpty, changed } = store;
-  const { cut, leafTable } = walk;
-  const dropped = store.options.observer.dropped;
+export function makeRange(store: Store, walk: Walk, split: Split) {
+  const { LEVELS, MASK, GROUP, GROUP_SHIFT, BITMAP, COUNT, SUMMARY, PAGE_SHIFT, INDEX_BITS, SPLIT_PAGES, HALF_PAGES, P, PS } = store;
+  const { pt, tableOf, roots, state, spans, indexOf, entryHi, entryLo, unlink, clearBit, nextUsed, groupEmpty, changed } = store;
+  const { leafTable } = walk;
+  const { cut } = split;
+  const dropped = store.observer.dropped;
   const P_PS = P | PS;
   const KEEP = Cell.keep;
   const NOTIFY = Cell.notify;
   const CLEAR = Cell.clear;
   const SET = Cell.set;
   const LARGE_LEAVES = Cell.largeLeaves;
-  const ROOT_SIGN = 32 - ROOT_BITS;
   const PER_SPLIT = 1 / SPLIT_PAGES;
 
   /** Index bounds by level of the running operation, inclusive. */
@@ -28,17 +29,6 @@ export function makeRange(store: Store, walk: Walk) {
   const last = new Int32Array(64);
   const zapped = new Int32Array(66);
   const path = new Int32Array(64);
-
-  /** Page number at which entry i of a table at `level` begins, relative to the table: added to hi and to lo. */
-  function entryHi(level: number, i: number): number {
-    const b = PAGE_SHIFT + (level - 1) * INDEX_BITS;
-    const s = level === LEVELS ? (i << ROOT_SIGN) >> ROOT_SIGN : i;
-    return b >= 30 ? s << (b - 30) : s >> (30 - b);
-  }
-  function entryLo(level: number, i: number): number {
-    const b = PAGE_SHIFT + (level - 1) * INDEX_BITS;
-    return b >= 30 ? 0 : (i << b) & 0x3fffffff;
-  }
 
   function note(hi: number, lo: number): void {
     const n = zapped[0];
@@ -297,7 +287,7 @@ export function makeRange(store: Store, walk: Walk) {
       const q = t + 2 * i;
       if ((pt[q] & P_PS) !== P) continue;
       const c = tableOf[pt[q + 1]];
-      const from = base + (level === LEVELS ? (i << ROOT_SIGN) >> ROOT_SIGN : i) * spans[level];
+      const from = base + entryHi(level, i) * SPLIT_PAGES + (entryLo(level, i) >>> PAGE_SHIFT);
       if (level > 2) freed += freeBelow(c, level - 1, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), from, pid);
       if (pt[c + COUNT] === 0 && from >= limits[0] && from + spans[level] <= limits[1]) {
         unlink(t, level, i, c, pid);
@@ -321,7 +311,7 @@ export function makeRange(store: Store, walk: Walk) {
     return from < 0 && to > 0 ? freeHalf(pid, from, 0) + freeHalf(pid, 0, to) : freeHalf(pid, from, to);
   }
 
-  return { nothing, unmap, unmapRange, protectRange, freeTables, zapped, bound, first, last, note, entryHi, entryLo };
+  return { nothing, unmap, unmapRange, protectRange, freeTables, zapped, bound, first, last, note };
 }
 
 export type Range = ReturnType<typeof makeRange>;

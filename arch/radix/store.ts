@@ -1,29 +1,21 @@
 /**
  * The slab that holds every radix page table of one simulated machine, and the bookkeeping of a single table.
  *
- * A table's *handle* is the word offset of its block in `pt`; handle 0 is never a table (block 0 stays empty, so a walk
- * that starts at handle 0 finds nothing). One block, shown for 512 entries:
- *
- *     0 ............ 1023 1024 ....... 1039 1040  1041  1042    1043  1044 1045  .. 1071
- *    +-------------------+-----------------+-----+-----+-------+-----+----+-----+--------+
- *    | 512 x (word0,word1)| presence bitmap |count|frame|summary|level|next|owner| unused |
- *    +-------------------+-----------------+-----+-----+-------+-----+----+-----+--------+
- *
- * word 0 of an entry: 24 flag bits (the places of `Attr`), frame bits 32-39 above; word 1: frame bits 0-31. An entry is in use when word 0
- * is not 0; bit i of the bitmap says so, a summary bit says that a bitmap word (or a group of words in tables of more than 1024 entries) is
- * not 0. A block is an odd number of 64-byte lines so that equal indices of neighbouring tables do not fight for one cache set.
+ * A table's *handle* is the word offset of its block in `pt`; handle 0 is never a table (block 0 stays empty, so a walk that starts at
+ * handle 0 finds nothing). arch/radix/shape.ts draws a block.
  *
  * Tables are emptied before they are freed, so a fresh one needs no zeroing, and the slab is reserved but not touched. Free blocks form a
  * LIFO list through `next`; above it a watermark says which blocks were never used.
  *
- * Each table's frame comes from the `FrameSource`. Operations that need several tables `reserve` all of them first (a FIFO list through
- * `next`), and then `take` them one by one: what is performed after the reservation cannot fail.
+ * Each table's frame comes from the `FrameSource`. Operations that need tables `reserve` all of them first (a FIFO list through `next`),
+ * and then `take` them one by one: what is performed after the reservation cannot fail.
  *
  * The upper half of every process' root repeats the kernel's entries (x86-64: PML4 256..511). They are not counted in the process' bitmap.
  *
  * Everything is one closure made once per isolate: V8 then treats the arrays and sizes below as constants of the compiled code.
  */
 import { ENOMEM, OutOfMemoryError, type ArchGeometry, type ArchOptions } from '../arch.js';
+import { makeShape } from './shape.js';
 
 /** What distinguishes one radix architecture from another. */
 export interface RadixSpec {
@@ -70,32 +62,8 @@ function reserveSlab(tables: number, block: number): Int32Array {
 }
 
 export function makeStore(spec: RadixSpec, options: ArchOptions) {
-  const geometry = spec.geometry;
-  const LEVELS = geometry.levels;
-  const PAGE_SHIFT = geometry.pageShift;
-  const INDEX_BITS = geometry.indexBits;
-  const ENTRIES = 1 << INDEX_BITS;
-  const WORDS = ENTRIES >>> 5;
-  const GROUP = WORDS > 32 ? WORDS >>> 5 : 1;
-  const GROUP_SHIFT = 31 - Math.clz32(GROUP);
-  const MASK = ENTRIES - 1;
-  const ROOT_BITS = geometry.vaBits - PAGE_SHIFT - (LEVELS - 1) * INDEX_BITS;
-  const ROOT_MASK = (1 << ROOT_BITS) - 1;
-  const HALF = 1 << (ROOT_BITS - 1);
-  const BITMAP = 2 * ENTRIES;
-  const COUNT = BITMAP + WORDS;
-  const FRAME = COUNT + 1;
-  const SUMMARY = COUNT + 2;
-  const LEVEL = COUNT + 3;
-  const NEXT = COUNT + 4;
-  const OWNER = COUNT + 5;
-  const BLOCK = (((OWNER + 1 + 15) >>> 4) | 1) << 4;
-  const P = 1;
-  const RW = 2;
-  const US = 4;
-  const A = 32;
-  const PS = 128;
-
+  const shape = makeShape(spec.geometry);
+  const { LEVELS, ENTRIES, GROUP, GROUP_SHIFT, HALF, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, P, RW, US, A } = shape;
   const frames = options.frames;
   const TOTAL_FRAMES = options.totalFrames;
   const MAX_SPACES = options.maxSpaces;
@@ -273,104 +241,12 @@ export function makeStore(spec: RadixSpec, options: ArchOptions) {
     release(c, level - 1, pid);
   }
 
-  // Where an index sits in the split address (arch/address.ts): level 1 wholly in `lo`, level 2 may straddle, the others in `hi`.
-  const SHIFT_1 = PAGE_SHIFT;
-  const SHIFT_2 = PAGE_SHIFT + INDEX_BITS;
-  const HIGH_2 = 30 - SHIFT_2;
-  const SHIFT_3 = PAGE_SHIFT + 2 * INDEX_BITS - 30;
-  const SHIFT_4 = SHIFT_3 + INDEX_BITS;
-  const SHIFT_5 = SHIFT_4 + INDEX_BITS;
-  const MASK_3 = LEVELS === 3 ? ROOT_MASK : MASK;
-  const MASK_4 = LEVELS === 4 ? ROOT_MASK : MASK;
-  const MASK_5 = ROOT_MASK;
-
-  /** Index of an address in its table of `level`. */
-  function indexOf(level: number, hi: number, lo: number): number {
-    if (level === 1) return (lo >>> SHIFT_1) & MASK;
-    if (level === 2) return ((hi << HIGH_2) | (lo >>> SHIFT_2)) & MASK;
-    if (level === 3) return (hi >> SHIFT_3) & MASK_3;
-    if (level === 4) return (hi >> SHIFT_4) & MASK_4;
-    return (hi >> SHIFT_5) & MASK_5;
-  }
-
-  /** Pages that one entry of `level` covers. */
-  const spans = new Float64Array(16);
-  for (let l = 1; l <= LEVELS + 1; l++) spans[l] = 2 ** ((l - 1) * INDEX_BITS);
-
-  if (LEVELS < 3 || LEVELS > 5 || SHIFT_2 >= 30 || SHIFT_3 < 0 || ENTRIES < 64 || WORDS > 1024) {
-    throw new Error(`radix page tables cannot have the geometry of ${geometry.name}`);
-  }
   if (reserve(1, -1) !== 0) throw new OutOfMemoryError('memory too small for one page table');
   roots[0] = take(LEVELS, -1);
 
-  return {
-    spec,
-    geometry,
-    options,
-    LEVELS,
-    PAGE_SHIFT,
-    INDEX_BITS,
-    ENTRIES,
-    WORDS,
-    GROUP,
-    GROUP_SHIFT,
-    MASK,
-    ROOT_BITS,
-    ROOT_MASK,
-    HALF,
-    BITMAP,
-    COUNT,
-    FRAME,
-    SUMMARY,
-    LEVEL,
-    NEXT,
-    OWNER,
-    BLOCK,
-    MAX_TABLES,
-    MAX_SPACES,
-    TOTAL_FRAMES,
-    SHIFT_1,
-    SHIFT_2,
-    HIGH_2,
-    SHIFT_3,
-    SHIFT_4,
-    SHIFT_5,
-    MASK_3,
-    MASK_4,
-    MASK_5,
-    /** Highest level at which a leaf may stand. */
-    MAX_LEAF: Math.max(...geometry.leafLevels),
-    /** Pages in the 2^30 bytes that one step of `hi` means. */
-    SPLIT_PAGES: 2 ** (30 - PAGE_SHIFT),
-    /** Pages in either half of the address space. */
-    HALF_PAGES: 2 ** (geometry.vaBits - 1 - PAGE_SHIFT),
-    P,
-    RW,
-    US,
-    A,
-    PS,
-    pt,
-    tableOf,
-    roots,
-    tableCount,
-    spaceCount,
-    deposits,
-    spare,
-    state,
-    spans,
-    reserve,
-    cancelReserve,
-    take,
-    release,
-    setBit,
-    clearBit,
-    groupEmpty,
-    nextUsed,
-    changed,
-    link,
-    unlink,
-    indexOf,
-  };
+  const arrays = { pt, tableOf, roots, tableCount, spaceCount, deposits, spare, state };
+  const tables = { reserve, take, release, setBit, clearBit, groupEmpty, nextUsed, changed, link, unlink };
+  return { ...shape, ...arrays, ...tables, spec, observer: options.observer, MAX_SPACES, MAX_TABLES };
 }
 
 export type Store = ReturnType<typeof makeStore>;

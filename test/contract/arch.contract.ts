@@ -11,7 +11,7 @@ export interface ContractSize {
 }
 
 export function archContract(arch: Architecture, { runs, commands }: ContractSize): void {
-  describe(`${arch.geometry.name} agrees with maps and sets`, () => {
+  describe(`${arch.geometry.name} agrees with maps and sets`, { timeout: 600_000 }, () => {
     it(`over ${runs} generated command sequences`, () => {
       executed.commands = 0;
       executed.outOfMemory = 0;
