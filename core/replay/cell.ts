@@ -2,6 +2,7 @@
  * One cell: a trace replayed on one configuration, from nothing to its result. Synchronous, alone in its isolate (core/replay/replayer.ts says why).
  */
 import { readFileSync } from 'node:fs';
+import { OutOfMemoryError } from '../../arch/arch.js';
 import { architectures } from '../../arch/registry.js';
 import { UserError } from '../../traces/event.js';
 import type { Captured, Trace } from '../../traces/event.js';
@@ -17,7 +18,7 @@ import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
 import { VmmCounter } from '../vmm/machine.js';
 import { policies } from '../vmm/policies.js';
 import { makeVmm } from '../vmm/vmm.js';
-import type { Vmm } from '../vmm/vmm.js';
+import type { Vmm, VmmOptions } from '../vmm/vmm.js';
 import { makeObserver } from './observe.js';
 import type { Observer } from './observe.js';
 import { OutOfFrames } from './out-of-frames.js';
@@ -222,7 +223,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
 /** The simulated machine of a cell, watched. */
 function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observer } {
   const pmm = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
-  const vmm = makeVmm({
+  const vmm = vmmOf({
     arch: architectures.get(spec.arch),
     pmm,
     map: spec.map,
@@ -233,6 +234,16 @@ function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observ
     implicitMappings: !captured.mappings,
   });
   return { vmm, observer: makeObserver(vmm) };
+}
+
+/** The VMM, or the user's mistake when not even the kernel's root table fits. */
+function vmmOf(options: VmmOptions): Vmm {
+  try {
+    return makeVmm(options);
+  } catch (error) {
+    if (error instanceof OutOfMemoryError) throw new UserError('--memory is too small for the first page table: give at least 64KiB', { cause: error });
+    throw error;
+  }
 }
 
 function hasHeap(trace: Trace): boolean {
