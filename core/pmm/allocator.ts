@@ -2,8 +2,8 @@
  * The contract of a physical memory manager (PMM) strategy.
  *
  * A strategy hands out blocks of 2^order frames, first frame aligned to the block's size, from the usable ranges of a
- * memory map. No frame is handed out twice; what was handed out comes back through `free` with the same order, or in
- * parts that are themselves aligned blocks. All state lives in typed arrays whose untouched parts cost no memory, so
+ * memory map. No frame is handed out twice; what was handed out comes back through `free` with the same order, in parts
+ * that are themselves aligned blocks, or joined to a larger one: all that counts is that every frame of it is handed out. All state lives in typed arrays whose untouched parts cost no memory, so
  * that terabytes start in milliseconds. One instance per isolate: closures over its arrays compile to constants.
  */
 import type { FrameSource } from '../../arch/arch.js';
@@ -15,7 +15,10 @@ export const MAX_ORDER = 10;
 export interface FrameAllocator extends FrameSource {
   /** First frame of the block or -1 (no block of that order, or an order the strategy cannot serve). */
   allocate(order: number, kind: number, cpu: number, near: number, owner: number): number;
-  /** 0; -EINVAL for a frame outside the usable ranges or a misaligned one; -EPERM for one that is free already. Nothing changes on error. */
+  /**
+   * 0; -EINVAL for a block that reaches outside the usable ranges, a misaligned one or an order the strategy cannot serve; -EPERM if any
+   * frame of it is free already. Nothing changes on error.
+   */
   free(frame: number, order: number, cpu: number): number;
   freeFrames(): number;
   /** Usable frames of the memory map. */

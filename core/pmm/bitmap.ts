@@ -17,7 +17,7 @@
  *     fullRegions[region >>> 5]  bit = 1: no free frame in the region; regions wholly in holes have only this bit set
  */
 import { MAX_ORDER, type FrameAllocator, type PmmOptions, type PmmStrategy } from './allocator.js';
-import { makeFreeScan, popcount, refusedFree } from './free-frames.js';
+import { makeFreeScan, nextRuns, popcount, refusedFree } from './free-frames.js';
 import { isUsable, usableIn, usableWord } from './memory-map.js';
 import { reserveInt32, reserveUint8 } from './reserve.js';
 
@@ -198,11 +198,7 @@ function create({ map }: PmmOptions): FrameAllocator {
   /** Bits at which an aligned run of 2^order set bits starts. */
   function runs(word: number, order: number): number {
     let found = word;
-    if (order > 0) found &= (found >>> 1) & 0x55555555;
-    if (order > 1) found &= (found >>> 2) & 0x11111111;
-    if (order > 2) found &= (found >>> 4) & 0x01010101;
-    if (order > 3) found &= (found >>> 8) & 0x00010001;
-    if (order > 4) found &= (found >>> 16) & 1;
+    for (let level = 0; level < order; level++) found = nextRuns(found, level);
     return found;
   }
 

@@ -26,7 +26,7 @@ export function addAlignedBlocks(blocks: Int32Array, first: number, count: numbe
     let order = 0;
     while (order < MAX_ORDER && at % 2 ** (order + 1) === 0 && left >= 2 ** (order + 1)) order++;
     const run = order === MAX_ORDER ? Math.floor(left / REGION_FRAMES) : 1;
-    blocks[order] = (blocks[order] ?? 0) + run;
+    blocks[order]! += run;
     at += run * 2 ** order;
     left -= run * 2 ** order;
   }
@@ -43,46 +43,57 @@ export interface FreeScan {
  */
 export function makeFreeScan(map: MemoryMap, bits: Int32Array, touched: () => number): FreeScan {
   const blocks = new Int32Array(32);
+  /** Aligned runs of 2^order free frames, each run's halves counted too: blocks of an order are its runs less the two in each run of the next. */
+  const runs = new Int32Array(32);
   let seen = -1;
 
-  /** Sorts the free runs of a region's words into blocks: orders 0-4 within words, 5-10 over the mask of whole free words. */
+  /**
+   * Counts the runs of a region. In a word, bit i of `pairs` stands for the aligned run of two at i, of `fours` for the run
+   * of four, and so on; their set bits are summed by bytes over 16 words (at most 128 a byte) before the bytes are summed.
+   */
   function addRegion(region: number, whole: boolean): void {
-    let wholeWords = 0;
     const base = region * 32;
-    for (let i = 0; i < 32; i++) {
-      const used = bits[base + i] ?? -1;
-      const free = whole ? ~used : ~used & usableWord(map, base + i);
-      if (free === -1) wholeWords |= 1 << i;
-      else if (free !== 0) addWord(free, 0);
+    let freeWords = 0;
+    for (let from = 0; from < 32; from += 16) {
+      let sum0 = 0;
+      let sum1 = 0;
+      let sum2 = 0;
+      let sum3 = 0;
+      let sum4 = 0;
+      for (let i = from; i < from + 16; i++) {
+        const used = bits[base + i]!;
+        const free = whole ? ~used : ~used & usableWord(map, base + i);
+        if (free === 0) continue;
+        const pairs = free & (free >>> 1) & 0x55555555;
+        const fours = pairs & (pairs >>> 2) & 0x11111111;
+        const eights = fours & (fours >>> 4) & 0x01010101;
+        const sixteens = eights & (eights >>> 8) & 0x00010001;
+        const twos = free - ((free >>> 1) & 0x55555555);
+        const nibbles = (twos & 0x33333333) + ((twos >>> 2) & 0x33333333);
+        const pairNibbles = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+        sum0 = (sum0 + ((nibbles + (nibbles >>> 4)) & 0x0f0f0f0f)) | 0;
+        sum1 = (sum1 + ((pairNibbles + (pairNibbles >>> 4)) & 0x0f0f0f0f)) | 0;
+        sum2 = (sum2 + ((fours + (fours >>> 4)) & 0x0f0f0f0f)) | 0;
+        sum3 = (sum3 + eights) | 0;
+        sum4 = (sum4 + sixteens) | 0;
+        if (free === -1) freeWords |= 1 << i;
+      }
+      runs[0]! += sumOfBytes(sum0);
+      runs[1]! += sumOfBytes(sum1);
+      runs[2]! += sumOfBytes(sum2);
+      runs[3]! += sumOfBytes(sum3);
+      runs[4]! += sumOfBytes(sum4);
     }
-    if (wholeWords !== 0) addWord(wholeWords, 5);
-  }
-
-  /** Each set bit is a free block of `order`; aligned pairs of them join upwards. A word of 32 frames is order 5, a word of 32 words order 10. */
-  function addWord(word: number, order: number): void {
-    const pairs = word & (word >>> 1) & 0x55555555;
-    const fours = pairs & (pairs >>> 2) & 0x11111111;
-    const eights = fours & (fours >>> 4) & 0x01010101;
-    const sixteens = eights & (eights >>> 8) & 0x00010001;
-    const all = sixteens & (sixteens >>> 16) & 1;
-    const p1 = popcount(pairs);
-    const p2 = popcount(fours);
-    const p3 = popcount(eights);
-    const p4 = popcount(sixteens);
-    add(order, popcount(word) - 2 * p1);
-    add(order + 1, p1 - 2 * p2);
-    add(order + 2, p2 - 2 * p3);
-    add(order + 3, p3 - 2 * p4);
-    add(order + 4, p4 - 2 * all);
-    add(order + 5, all);
-  }
-
-  function add(order: number, count: number): void {
-    blocks[order] = (blocks[order] ?? 0) + count;
+    let left = freeWords;
+    for (let order = 5; left !== 0; order++) {
+      runs[order]! += popcount(left);
+      left = nextRuns(left, order - 5);
+    }
   }
 
   function scan(): void {
     blocks.fill(0);
+    runs.fill(0);
     const regions = Math.ceil(touched() / REGION_FRAMES);
     let next = 0;
     for (const { first, count } of map.usable) {
@@ -94,6 +105,7 @@ export function makeFreeScan(map: MemoryMap, bits: Int32Array, touched: () => nu
       const fresh = Math.max(first, regions * REGION_FRAMES);
       if (fresh < end) addAlignedBlocks(blocks, fresh, end - fresh);
     }
+    for (let order = 0; order <= MAX_ORDER; order++) blocks[order]! += runs[order]! - 2 * runs[order + 1]!;
   }
 
   return {
@@ -102,7 +114,7 @@ export function makeFreeScan(map: MemoryMap, bits: Int32Array, touched: () => nu
         scan();
         seen = version;
       }
-      return order >= 0 && order <= MAX_ORDER ? (blocks[order] ?? 0) : 0;
+      return order >= 0 && order <= MAX_ORDER ? blocks[order]! : 0;
     },
   };
 }
@@ -112,4 +124,25 @@ export function popcount(word: number): number {
   const a = word - ((word >>> 1) & 0x55555555);
   const b = (a & 0x33333333) + ((a >>> 2) & 0x33333333);
   return Math.imul((b + (b >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+const sumOfBytes = (word: number): number => (word & 255) + ((word >>> 8) & 255) + ((word >>> 16) & 255) + (word >>> 24);
+
+/** Where bits stand for aligned runs of 2^level things, those at which an aligned run of twice as many begins. */
+export function nextRuns(word: number, level: number): number {
+  const both = word & (word >>> (1 << level));
+  switch (level) {
+    case 0:
+      return both & 0x55555555;
+    case 1:
+      return both & 0x11111111;
+    case 2:
+      return both & 0x01010101;
+    case 3:
+      return both & 0x00010001;
+    case 4:
+      return both & 1;
+    default:
+      return 0;
+  }
 }

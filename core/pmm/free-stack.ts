@@ -32,8 +32,8 @@ function create({ map }: PmmOptions): FrameAllocator {
   const frames = map.frames;
   const total = map.usableFrames;
   const stack = reserveInt32(total);
-  /** Bit set = handed out. Frames in holes stay 0 and so can never be freed. */
-  const used = reserveInt32(Math.ceil(frames / 32));
+  /** Bit set = handed out. Frames in holes stay 0 and so can never be freed. Whole pieces of 1024 frames, as the scan reads them. */
+  const used = reserveInt32(Math.ceil(frames / 1024) * 32);
   const cell = new Int32Array(Cell.length);
   const work = new Float64Array(16);
   cell[Cell.freshLeft] = map.usableFrames;

@@ -207,7 +207,7 @@ const blocksOf = (pmm: FrameAllocator): number[] => Array.from({ length: MAX_ORD
 
 /** Maximal aligned free blocks by order, found frame by frame. */
 function blocksByScan(pmm: FrameAllocator, map: MemoryMap): number[] {
-  const blocks = new Array<number>(MAX_ORDER + 1).fill(0);
+  const blocks = Array.from({ length: MAX_ORDER + 1 }, () => 0);
   const free = Array.from({ length: map.frames }, (_, frame) => pmm.isFree(frame) === 1);
   for (let frame = 0; frame < map.frames; ) {
     if (!free[frame]) {

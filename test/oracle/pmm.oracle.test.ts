@@ -147,7 +147,7 @@ function expectedFree(model: Readonly<Model>, frame: number, order: number, maxO
 
 /** Maximal aligned free blocks by order. */
 function freeBlocks(model: Model): number[] {
-  const blocks = new Array<number>(MAX_ORDER + 1).fill(0);
+  const blocks = Array.from({ length: MAX_ORDER + 1 }, () => 0);
   for (let frame = 0; frame < model.map.frames; ) {
     if (!model.free.has(frame)) {
       frame++;

@@ -110,7 +110,12 @@ describe('contiguity', () => {
     expect(rangesToCover([], 99)).toBe(0);
     expect(rangesToCover(Int32Array.of(7), 99)).toBe(1);
     // A hundred equal ranges: exactly the percentage.
-    expect(rangesToCover(new Array<number>(100).fill(3), 99)).toBe(99);
+    expect(
+      rangesToCover(
+        Array.from({ length: 100 }, () => 3),
+        99,
+      ),
+    ).toBe(99);
   });
 
   it('leaves its argument as it is', () => {
@@ -124,7 +129,9 @@ describe('contiguity', () => {
       fc.property(fc.array(fc.integer({ min: 1, max: 1000 }), { maxLength: 30 }), fc.integer({ min: 1, max: 100 }), (lengths, percent) => {
         const total = lengths.reduce((a, b) => a + b, 0);
         const longest = [...lengths].sort((a, b) => b - a);
-        const needed = Array.from({ length: lengths.length + 1 }, (_, n) => n).find((n) => longest.slice(0, n).reduce((a, b) => a + b, 0) * 100 >= total * percent);
+        const needed = Array.from({ length: lengths.length + 1 }, (_, n) => n).find(
+          (n) => longest.slice(0, n).reduce((a, b) => a + b, 0) * 100 >= total * percent,
+        );
         expect(rangesToCover(lengths, percent)).toBe(needed);
       }),
     );
