@@ -14,34 +14,45 @@ export function traceName(path: string): string {
   return stem;
 }
 
-/** One distinct name a path: those of the same name get as many of their folders in front as it takes, the same path twice a number. */
+/** One distinct name a path: those of the same name get as many of their folders in front as it takes to tell them apart, those of the same folder a number. */
 export function nameTraces(paths: readonly string[]): string[] {
-  const names = paths.map(traceName);
-  const folders = paths.map((path) => {
-    const parts = dirname(resolve(path)).split(sep);
-    return basename(path).startsWith('events.') ? parts.slice(0, -1) : parts;
-  });
+  const places = paths.map(placeOf);
+  const keys = places.map(({ folders, name }) => [...folders, name].join(sep));
+  const distinct = new Map(keys.map((key, i) => [key, places[i] as Place]));
+  const named = new Map([...distinct].map(([key, { name }]) => [key, name]));
   for (let depth = 1; ; depth++) {
-    const count = countOf(names);
-    let changed = false;
-    paths.forEach((path, i) => {
-      const own = folders[i] as string[];
-      if ((count.get(names[i] as string) as number) < 2 || depth > own.length) return;
-      names[i] = [...own.slice(own.length - depth).filter((part) => part !== ''), traceName(path)].join('/');
-      changed = true;
-    });
-    if (!changed) break;
+    const count = new Map<string, number>();
+    for (const name of named.values()) count.set(name, (count.get(name) ?? 0) + 1);
+    const alike = [...named].filter(([, name]) => (count.get(name) as number) > 1).map(([key]) => key);
+    if (alike.length === 0) break;
+    for (const key of alike) {
+      const { folders, name } = distinct.get(key) as Place;
+      named.set(key, [...folders.slice(-depth), name].join('/'));
+    }
   }
-  const seen = new Map<string, number>();
-  return names.map((name) => {
-    const times = (seen.get(name) ?? 0) + 1;
-    seen.set(name, times);
-    return times === 1 ? name : `${name}#${times}`;
+  const taken = new Set(named.values());
+  const seen = new Set<string>();
+  return keys.map((key) => {
+    const name = named.get(key) as string;
+    if (!seen.has(key)) {
+      seen.add(key);
+      return name;
+    }
+    let number = 2;
+    while (taken.has(`${name}#${number}`)) number++;
+    taken.add(`${name}#${number}`);
+    return `${name}#${number}`;
   });
 }
 
-function countOf(names: readonly string[]): Map<string, number> {
-  const count = new Map<string, number>();
-  for (const name of names) count.set(name, (count.get(name) ?? 0) + 1);
-  return count;
+interface Place {
+  /** From the root to where what gives the name lies. */
+  folders: string[];
+  name: string;
+}
+
+function placeOf(path: string): Place {
+  const whole = resolve(path);
+  const folder = dirname(basename(whole).startsWith('events.') ? dirname(whole) : whole);
+  return { folders: folder.split(sep).filter((part) => part !== ''), name: traceName(path) };
 }
