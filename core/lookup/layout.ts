@@ -37,7 +37,15 @@ export const enum Cell {
   lastId = 64,
   /** 1: leaves of level 2 were filled, 2: of level 3. */
   large = 65,
-  ids = 66,
+  /** The access under way: its arguments, word 0 and word 1 (both permissions set) of the entry that would translate it. */
+  space = 66,
+  hi = 67,
+  lo = 68,
+  kind = 69,
+  cpu = 70,
+  page = 71,
+  tag = 72,
+  ids = 80,
 }
 
 /** One structure, for functions written for its shape. */
@@ -97,7 +105,8 @@ export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: n
 
   const place = (unit: Unit, title: string, { entries, ways }: { entries: number; ways: number }): UnitLayout => {
     const whole = Number.isInteger(entries) && Number.isInteger(ways) && entries >= 0 && entries <= MAX_ENTRIES && ways >= 1 && ways <= MAX_WAYS;
-    if (!whole || entries % ways !== 0) throw wrong(`${title} of ${entries} entries in ${ways} ways: entries must be a multiple of ways, ways 1 to ${MAX_WAYS}`);
+    if (!whole || entries % ways !== 0)
+      throw wrong(`${title} of ${entries} entries in ${ways} ways: entries must be a multiple of ways, ways 1 to ${MAX_WAYS}`);
     const sets = Math.max(1, entries / ways);
     const places = (ways + 3) & ~3;
     const small = ways <= 4 && unit !== Unit.tlb2;

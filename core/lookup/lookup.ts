@@ -112,12 +112,14 @@ export function makeLookup(options: LookupOptions): Lookup {
   const usual = has1 && layout.tlb1.ways <= 4 && has2 && ways2 <= 16 && smallCaches && levels >= 3;
 
   // ---- numbers of an address; choices are made here, once, so that what is inlined stays tiny
-  const imul = Math.imul;
+  const { imul, clz32 } = Math;
   const base = cpus === 1 ? () => first : (cpu: number) => (first + imul(cpu, stride)) | 0;
   const linkBase = cpus === 1 ? () => 0 : (cpu: number) => imul(cpu, linkStride);
-  const kernelIfUpper = (space: number, hi: number): number => ((space | hi) < 0 ? maxSpaces : space);
-  const idOf = rows === 1 ? kernelIfUpper : (space: number, hi: number, cpu: number) => (imul(cpu, row) + kernelIfUpper(space, hi)) | 0;
-  const userId = rows === 1 ? (space: number) => (ids + space) | 0 : (space: number, cpu: number) => (ids + imul(cpu, row) + space) | 0;
+  const kernelId = ids + maxSpaces;
+  const idCell =
+    rows === 1
+      ? (space: number, hi: number) => ((space | hi) < 0 ? kernelId : (ids + space) | 0)
+      : (space: number, hi: number, cpu: number) => (imul(cpu, row) + ((space | hi) < 0 ? kernelId : (ids + space) | 0)) | 0;
   const topOf = compact ? () => 0 : (hi: number) => ((hi >> topShift) & topMask) << 4;
   /** Bits `shift` and up of the address, the low 32 of them. */
   function above(hi: number, lo: number, shift: number): number {
@@ -219,7 +221,7 @@ export function makeLookup(options: LookupOptions): Lookup {
     const sign = signature(page, tag);
     for (let k = 0; k < waysOf(unit); k = (k + 4) | 0) {
       for (let z = zeroBytes(cells[(s + (k >> 2)) | 0]! ^ sign); z !== 0; z &= z - 1) {
-        const way = (k + ((31 - Math.clz32(z & -z)) >>> 3)) | 0;
+        const way = (k + ((31 - clz32(z & -z)) >>> 3)) | 0;
         const i = (t + (way << 1)) | 0;
         if (((cells[i]! ^ page) | ((cells[(i + 1) | 0]! ^ tag) & -4)) === 0) return way;
       }
@@ -280,40 +282,61 @@ export function makeLookup(options: LookupOptions): Lookup {
 
   // ---- access: the youngest entry of the first level's set, here; everything else, out of line
   function access(space: number, hi: number, lo: number, kind: number, cpu: number): number {
-    if ((space | hi) >= 0) {
-      const m = cells;
-      const i = (base(cpu) + (set1(hi, lo) << 1)) | 0;
-      const tag = m[userId(space, cpu)]! | topOf(hi);
-      // A kind is the permission bit it needs; the tag has both set.
-      if (((m[i]! ^ ((hi << pageUp) | (lo >>> pageDown))) | ((m[(i + 1) | 0]! ^ tag) & (kind | -4))) === 0) {
-        m[hits1]!++;
-        return 1;
-      }
+    const m = cells;
+    const page = (hi << pageUp) | (lo >>> pageDown);
+    const tag = m[idCell(space, hi, cpu)]! | topOf(hi);
+    const i = (base(cpu) + (set1(hi, lo) << 1)) | 0;
+    // A kind is the permission bit it needs; the tag has both set.
+    if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & (kind | -4))) === 0) {
+      m[hits1]!++;
+      return 1;
     }
-    return accessOther(space, hi, lo, kind, cpu);
+    m[Cell.page] = page;
+    m[Cell.tag] = tag;
+    m[Cell.space] = space;
+    m[Cell.hi] = hi;
+    m[Cell.lo] = lo;
+    m[Cell.kind] = kind;
+    m[Cell.cpu] = cpu;
+    return accessOther();
   }
   const accessOther = usual ? accessUsual : accessAny;
   const translate = usual ? translateUsual : translateAny;
 
-  /** The usual shape. The second level: the signatures of all ways at once, then the ways they point at (nearly always the right one). */
-  function accessUsual(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+  // The functions below take their arguments from cells: passed the usual way they cost more than the work (every integer is boxed, checked, unboxed).
+  // Each step is a function of its own, as the compiler inlines only what a function calls nearly every time it runs.
+
+  /** The usual shape's first level. */
+  function accessUsual(): number {
     const m = cells;
-    const b = base(cpu);
-    const page = (hi << pageUp) | (lo >>> pageDown);
-    const tag = m[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi);
+    const hi = m[Cell.hi]!;
+    const lo = m[Cell.lo]!;
+    const b = base(m[Cell.cpu]!);
+    const page = m[Cell.page]!;
     const set = set1(hi, lo);
     const t = (b + tags1 + (set << 3)) | 0;
-    const k1 = findSmall(t, page, tag);
-    if (k1 >= 0) {
-      const entry = m[(t + (k1 << 1) + 1) | 0]!;
-      if ((entry & kind) !== kind) return accessAny(space, hi, lo, kind, cpu);
-      setYoungest(b, set, page, entry);
-      const o = (b + order1 + set) | 0;
-      m[o] = moves[(m[o]! << 2) | k1]!;
-      m[hits1]!++;
-      return 1;
-    }
-    if (m[Cell.large] !== 0) return accessAny(space, hi, lo, kind, cpu);
+    const k = findSmall(t, page, m[Cell.tag]!);
+    if (k < 0) return accessSecond();
+    const entry = m[(t + (k << 1) + 1) | 0]!;
+    const kind = m[Cell.kind]!;
+    if ((entry & kind) !== kind) return accessAny();
+    setYoungest(b, set, page, entry);
+    const o = (b + order1 + set) | 0;
+    m[o] = moves[(m[o]! << 2) | k]!;
+    m[hits1]!++;
+    return 1;
+  }
+
+  /** Its second level: the signatures of all ways at once, then the ways they point at (nearly always the right one). */
+  function accessSecond(): number {
+    const m = cells;
+    if (m[Cell.large] !== 0) return accessAny();
+    const hi = m[Cell.hi]!;
+    const lo = m[Cell.lo]!;
+    const cpu = m[Cell.cpu]!;
+    const b = base(cpu);
+    const page = m[Cell.page]!;
+    const tag = m[Cell.tag]!;
     const y = set2(hi, lo);
     const s = (b + signs2 + imul(y, words2)) | 0;
     const sign = signature(page, tag);
@@ -322,26 +345,32 @@ export function makeLookup(options: LookupOptions): Lookup {
     if (words2 > 2) z |= zeroBytes(m[(s + 2) | 0]! ^ sign) >>> 5;
     if (words2 > 3) z |= zeroBytes(m[(s + 3) | 0]! ^ sign) >>> 4;
     for (; z !== 0; z &= z - 1) {
-      const bit = 31 - Math.clz32(z & -z);
+      const bit = 31 - clz32(z & -z);
       const k = ((bit & 7) << 2) | (bit >>> 3);
       const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
       const entry = m[(i + 1) | 0]!;
       if (((m[i]! ^ page) | ((entry ^ tag) & -4)) !== 0) continue;
-      if ((entry & kind) !== kind) return accessAny(space, hi, lo, kind, cpu);
+      const kind = m[Cell.kind]!;
+      if ((entry & kind) !== kind) return accessAny();
       relink((linkBase(cpu) + links2 + imul(y, linkStride2)) | 0, ring2, k, ways2);
-      insertSmall(t, (b + order1 + set) | 0, last1, page, entry);
+      const set = set1(hi, lo);
+      insertSmall((b + tags1 + (set << 3)) | 0, (b + order1 + set) | 0, last1, page, entry);
       setYoungest(b, set, page, entry);
       m[hits2]!++;
       return 1;
     }
     m[misses]!++;
-    return translateUsual(space, hi, lo, kind, cpu);
+    return translateUsual();
   }
 
   /** Any shape, large pages, hits without the permission. */
-  function accessAny(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+  function accessAny(): number {
+    const hi = cells[Cell.hi]!;
+    const lo = cells[Cell.lo]!;
+    const kind = cells[Cell.kind]!;
+    const cpu = cells[Cell.cpu]!;
+    const tag = cells[Cell.tag]!;
     const b = base(cpu);
-    const tag = cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi);
     let r = 0;
     if (has1) r = probeSizes(Unit.tlb1, b, cpu, hi, lo, tag, kind);
     if (has2 && r === 0) r = probeSizes(Unit.tlb2, b, cpu, hi, lo, tag, kind);
@@ -351,7 +380,7 @@ export function makeLookup(options: LookupOptions): Lookup {
       cells[permissionWalks]!++;
       forgetPage(b, cpu, hi, lo, tag);
     }
-    return translate(space, hi, lo, kind, cpu);
+    return translate();
   }
   function probeSizes(unit: number, b: number, cpu: number, hi: number, lo: number, tag: number, kind: number): number {
     const large = cells[Cell.large]!;
@@ -379,9 +408,18 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
 
   function retry(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+    const m = cells;
+    const tag = m[idCell(space, hi, cpu)]! | topOf(hi);
+    m[Cell.page] = (hi << pageUp) | (lo >>> pageDown);
+    m[Cell.tag] = tag;
+    m[Cell.space] = space;
+    m[Cell.hi] = hi;
+    m[Cell.lo] = lo;
+    m[Cell.kind] = kind;
+    m[Cell.cpu] = cpu;
     // What was looked up while the fault was resolved may have filled this very page; an entry must not stand twice.
-    forgetPage(base(cpu), cpu, hi, lo, cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi));
-    return translate(space, hi, lo, kind, cpu);
+    forgetPage(base(cpu), cpu, hi, lo, tag);
+    return translate();
   }
 
   // ---- the walker
@@ -396,13 +434,15 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
 
   /** Walks and fills both TLB levels; 0 = page fault. The usual shape. */
-  function translateUsual(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+  function translateUsual(): number {
     const m = cells;
+    const hi = m[Cell.hi]!;
+    const lo = m[Cell.lo]!;
+    const cpu = m[Cell.cpu]!;
     const b = base(cpu);
-    const id = idOf(space, hi, cpu);
     const at = number2(hi, lo);
     const setP = setPde(at);
-    const k = findSmall((b + tagsPde + (setP << 3)) | 0, at, m[(walkIds + id) | 0]! | topOf(hi));
+    const k = findSmall((b + tagsPde + (setP << 3)) | 0, at, walkId() | topOf(hi));
     let table = 0;
     if (k >= 0) {
       const o = (b + orderPde + setP) | 0;
@@ -410,9 +450,10 @@ export function makeLookup(options: LookupOptions): Lookup {
       m[Cell.walked + 9]!++;
       table = m[(b + handlesPde + (setP << 2) + k) | 0]!;
     } else {
-      table = walkUpper(space, hi, lo, cpu);
-      if (table <= 0) return table === 0 ? 0 : translateLarge(space, hi, lo, kind, cpu, ~table);
+      table = walkUpper();
+      if (table <= 0) return table === 0 ? 0 : translateLarge(~table);
     }
+    const kind = m[Cell.kind]!;
     const q = (table + (((lo >>> pageShift) & indexMask) << 1)) | 0;
     let e = pt[q]!;
     if (!granted(e, kind)) {
@@ -421,8 +462,8 @@ export function makeLookup(options: LookupOptions): Lookup {
     }
     e |= Entry.accessed | ((kind & 1) << 6);
     pt[q] = e;
-    const page = (hi << pageUp) | (lo >>> pageDown);
-    const entry = ((m[(ids + id) | 0]! | topOf(hi)) & -4) | permissions(e);
+    const page = m[Cell.page]!;
+    const entry = (m[Cell.tag]! & -4) | permissions(e);
     const set = set1(hi, lo);
     insertSmall((b + tags1 + (set << 3)) | 0, (b + order1 + set) | 0, last1, page, entry);
     setYoungest(b, set, page, entry);
@@ -439,16 +480,27 @@ export function makeLookup(options: LookupOptions): Lookup {
     return 1;
   }
 
+  /** The id that tags walk-cache entries. */
+  function walkId(): number {
+    const m = cells;
+    return compact && !ownWalkIds ? m[Cell.tag]! : m[(walkIds - ids + idCell(m[Cell.space]!, m[Cell.hi]!, m[Cell.cpu]!)) | 0]!;
+  }
+  function rootTable(): number {
+    return cells[Cell.space]! < 0 ? kernelRoot() : roots[cells[Cell.space]!]!;
+  }
+
   /**
    * The upper part of a walk, from the PDPTE or PML4E cache or the root: the handle of the leaf table, 0 = not present, or the complement of
    * 2 * (word of a large leaf's entry) + (1 when it stands in the PDPT). `read` is the index of the walk's counter if it reads down to the leaf
    * table: its start level * 8 + the same number of reads.
    */
-  function walkUpper(space: number, hi: number, lo: number, cpu: number): number {
+  function walkUpper(): number {
     const m = cells;
     const p = pt;
-    const b = base(cpu);
-    const id = m[(walkIds + idOf(space, hi, cpu)) | 0]!;
+    const hi = m[Cell.hi]!;
+    const lo = m[Cell.lo]!;
+    const b = base(m[Cell.cpu]!);
+    const id = walkId();
     const at3 = number3(hi, lo);
     const set3 = setPdpte(at3);
     const t3 = (b + tagsPdpte + (set3 << 3)) | 0;
@@ -462,7 +514,7 @@ export function makeLookup(options: LookupOptions): Lookup {
       table = m[(h3 + k) | 0]!;
     } else {
       read = 27;
-      if (levels === 3) table = space < 0 ? kernelRoot() : roots[space]!;
+      if (levels === 3) table = rootTable();
       else {
         const at4 = number4(hi);
         const set4 = setPml4e(at4);
@@ -475,7 +527,7 @@ export function makeLookup(options: LookupOptions): Lookup {
           table = m[(h4 + k) | 0]!;
         } else {
           read = levels * 9;
-          table = space < 0 ? kernelRoot() : roots[space]!;
+          table = rootTable();
           if (levels > 4) {
             table = descend((table + ((above(hi, lo, (shift4 + indexBits) | 0) & indexMask) << 1)) | 0, (read - 4) | 0);
             if (table === 0) return 0;
@@ -538,7 +590,11 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
 
   /** Fills the TLB from a large leaf; `where` = 2 * (word of its entry) + (1 when it stands in the PDPT). */
-  function translateLarge(space: number, hi: number, lo: number, kind: number, cpu: number, where: number): number {
+  function translateLarge(where: number): number {
+    const hi = cells[Cell.hi]!;
+    const lo = cells[Cell.lo]!;
+    const kind = cells[Cell.kind]!;
+    const cpu = cells[Cell.cpu]!;
     const b = base(cpu);
     const q = where >> 1;
     const three = (where & 1) !== 0;
@@ -550,7 +606,7 @@ export function makeLookup(options: LookupOptions): Lookup {
     e |= Entry.accessed | ((kind & 1) << 6);
     pt[q] = e;
     const number = three ? number3(hi, lo) : number2(hi, lo);
-    const entry = ((cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi)) & -4) | permissions(e) | (three ? Size.large3 : Size.large2);
+    const entry = (cells[Cell.tag]! & -4) | permissions(e) | (three ? Size.large3 : Size.large2);
     cells[Cell.large]! |= three ? 2 : 1;
     if (has1) insert(Unit.tlb1, b, cpu, setOf(Unit.tlb1, number), number, entry, 0);
     if (has2) insert(Unit.tlb2, b, cpu, setOf(Unit.tlb2, number), number, entry, 0);
@@ -570,9 +626,13 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
 
   /** Walks and fills the TLB levels there are; 0 = page fault. Any shape. */
-  function translateAny(space: number, hi: number, lo: number, kind: number, cpu: number): number {
+  function translateAny(): number {
+    const hi = cells[Cell.hi]!;
+    const lo = cells[Cell.lo]!;
+    const kind = cells[Cell.kind]!;
+    const cpu = cells[Cell.cpu]!;
     const b = base(cpu);
-    const id = cells[(walkIds + idOf(space, hi, cpu)) | 0]!;
+    const id = walkId();
     let level = levels;
     let table = 0;
     if (hasPde) {
@@ -587,13 +647,13 @@ export function makeLookup(options: LookupOptions): Lookup {
       table = recall(Unit.pml4e, b, cpu, number4(hi), id);
       if (table !== 0) level = 3;
     }
-    if (table === 0) table = space < 0 ? kernelRoot() : roots[space]!;
+    if (table === 0) table = rootTable();
     let read = ((level << 3) + 1) | 0;
     for (; level > 1; level = (level - 1) | 0) {
       const q = (table + ((above(hi, lo, (pageShift + imul(indexBits, level - 1)) | 0) & indexMask) << 1)) | 0;
       if ((pt[q]! & (Entry.present | Entry.large)) === (Entry.present | Entry.large)) {
         cells[(Cell.walked + read) | 0]!++;
-        return translateLarge(space, hi, lo, kind, cpu, (q << 1) | (level - 2));
+        return translateLarge((q << 1) | (level - 2));
       }
       table = descend(q, read);
       if (table === 0) return 0;
@@ -611,8 +671,8 @@ export function makeLookup(options: LookupOptions): Lookup {
     }
     e |= Entry.accessed | ((kind & 1) << 6);
     pt[q] = e;
-    const page = (hi << pageUp) | (lo >>> pageDown);
-    const entry = ((cells[(ids + idOf(space, hi, cpu)) | 0]! | topOf(hi)) & -4) | permissions(e);
+    const page = cells[Cell.page]!;
+    const entry = (cells[Cell.tag]! & -4) | permissions(e);
     if (has1) insert(Unit.tlb1, b, cpu, set1(hi, lo), page, entry, 0);
     if (has2) insert(Unit.tlb2, b, cpu, set2(hi, lo), page, entry, 0);
     return 1;
@@ -640,11 +700,11 @@ export function makeLookup(options: LookupOptions): Lookup {
   function invalidatePage(space: number, hi: number, lo: number): void {
     cells[Cell.hot + LookupCounter.pageInvalidations]!++;
     for (let cpu = 0; cpu < cpus; cpu = (cpu + 1) | 0) {
-      const i = idOf(space, hi, cpu);
+      const i = idCell(space, hi, cpu);
       const b = base(cpu);
-      forgetPage(b, cpu, hi, lo, cells[(ids + i) | 0]! | topOf(hi));
-      if (!ownWalkIds) forgetPath(b, cpu, hi, lo, cells[(ids + i) | 0]!);
-      else if (cpu < rows) cells[(walkIds + i) | 0] = freshId();
+      forgetPage(b, cpu, hi, lo, cells[i]! | topOf(hi));
+      if (!ownWalkIds) forgetPath(b, cpu, hi, lo, cells[i]!);
+      else if (cpu < rows) cells[(walkIds - ids + i) | 0] = freshId();
     }
   }
 
@@ -656,8 +716,8 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
   function renew(i: number): void {
     const id = freshId();
-    cells[(ids + i) | 0] = id;
-    cells[(walkIds + i) | 0] = id;
+    cells[i] = id;
+    cells[(walkIds - ids + i) | 0] = id;
   }
   /** Empties everything and numbers the spaces anew: at the start and when the ids have run out. */
   function clear(): void {
@@ -668,19 +728,19 @@ export function makeLookup(options: LookupOptions): Lookup {
     }
     cells[Cell.lastId] = 0;
     cells[Cell.large] = 0;
-    for (let i = 0; i < rows * row; i++) renew(i);
+    for (let i = 0; i < rows * row; i++) renew(ids + i);
   }
 
   function flushSpace(space: number): void {
     cells[Cell.hot + LookupCounter.spaceFlushes]!++;
-    for (let cpu = 0; cpu < rows; cpu = (cpu + 1) | 0) renew(idOf(space, 0, cpu));
+    for (let cpu = 0; cpu < rows; cpu = (cpu + 1) | 0) renew(idCell(space, 0, cpu));
   }
   function switchSpace(space: number, cpu: number): void {
     // The kernel's threads borrow the space that ran before; the kernel's own entries are global.
     if (config.pcid || space < 0 || running[cpu] === space) return;
     running[cpu] = space;
     cells[Cell.hot + LookupCounter.spaceFlushes]!++;
-    renew(idOf(space, 0, cpu));
+    renew(idCell(space, 0, cpu));
   }
 
   // ---- counters

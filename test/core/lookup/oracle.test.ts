@@ -300,10 +300,10 @@ describe('lookup unit against the oracle', () => {
           const real = { tables, lookup: makeLookup({ config, tables, cpus, maxSpaces: SPACES }) };
           fc.modelRun(() => ({ model: new OracleLookup(config, cpus, levels), real }), cmds);
         }),
-        { numRuns: 25 },
+        { numRuns: 10 },
       );
       // The sequences are long enough to fill and evict; a generator that went quiet would make this suite worthless.
-      expect(executed - before).toBeGreaterThan(1500);
+      expect(executed - before).toBeGreaterThan(600);
     });
   }
 });
