@@ -269,8 +269,8 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
       if (s !== caches[(c + Cache.current) | 0]) {
         const per = caches[(c + Cache.perSlab) | 0]!;
         if (used === 0) {
-          // A slab of one object was full: on no list.
-          if (per !== 1) dropPartial(c, s);
+          // A slab of one object was full, so on no list: its links are 0 and so is its cache's list.
+          dropPartial(c, s);
           giveSlab(s);
         } else if (((used + 1) | 0) === per) {
           pushPartial(c, s);

@@ -261,38 +261,42 @@ describe('page index', () => {
     expect([real.index.lookup(0, -1), real.index.lookup(0, 2 ** 41)]).toEqual([-1, -1]);
   });
 
-  it('stands a node source that takes pages of the same object away', () => {
-    const out = new Set<number>();
-    let next = 1;
-    let steal: (() => void) | null = null;
-    const index: PageIndex = makePageIndex({
-      maxNodes: 100,
-      maxObjects: 1,
-      takeNode: () => {
-        const act = steal;
-        steal = null;
-        act?.();
-        out.add(next);
-        return next++;
-      },
-      giveNode: (h) => {
-        if (!out.delete(h)) throw new Error(`handle ${h} given back twice`);
-      },
-      dropped: () => undefined,
+  describe('stands a node source that takes pages of the same object away', () => {
+    it.each([
+      { name: 'as many nodes needed as before', there: [5000], put: 70, at: 1, left: [70], nodes: 2 },
+      { name: 'more needed: the tree had been higher', there: [0, 64], put: 128, at: 1, gone: 64, left: [0, 128], nodes: 3 },
+      { name: 'fewer needed when the first is taken', there: [70], put: 64 ** 3, at: 1, left: [64 ** 3], nodes: 4 },
+      { name: 'fewer needed when the last is taken: one goes back', there: [262143], put: 5, at: 2, left: [5], nodes: 1 },
+    ])('$name', ({ there, put, at, gone, left, nodes }) => {
+      const out = new Set<number>();
+      let next = 1;
+      let takes = -Infinity;
+      const index: PageIndex = makePageIndex({
+        maxNodes: 100,
+        maxObjects: 1,
+        takeNode: () => {
+          if (++takes === at) {
+            if (gone === undefined) index.clear(0);
+            else index.remove(0, gone);
+          }
+          out.add(next);
+          return next++;
+        },
+        giveNode: (h) => {
+          if (!out.delete(h)) throw new Error(`handle ${h} given back twice`);
+        },
+        dropped: () => undefined,
+      });
+      for (const p of there) index.insert(0, p, p + 1);
+      takes = 0;
+      expect(index.insert(0, put, put + 1)).toBe(0);
+      expect(takes).toBeGreaterThanOrEqual(at);
+      index.validate(1);
+      const seen: number[] = [];
+      for (let p = index.nextFrom(0, 0); p >= 0; p = index.nextFrom(0, p + 1)) seen.push(p);
+      expect([seen, index.nodes(), out.size]).toEqual([left, nodes, nodes]);
+      for (const p of left) expect(index.lookup(0, p)).toBe(p + 1);
     });
-    index.insert(0, 5000, 1);
-    // The only other page goes while page 70 is being put in: two levels suffice then.
-    steal = (): void => {
-      index.remove(0, 5000);
-    };
-    expect(index.insert(0, 70, 2)).toBe(0);
-    index.validate(1);
-    expect([index.lookup(0, 5000), index.lookup(0, 70), index.nodes(), out.size]).toEqual([-1, 2, 2, 2]);
-    // The tree loses its height while a high page is being put in, which then needs more nodes than at first.
-    steal = (): void => index.clear(0);
-    expect(index.insert(0, 64 ** 3, 3)).toBe(0);
-    index.validate(1);
-    expect([index.nodes(), out.size]).toEqual([4, 4]);
   });
 
   it('validate sees a page that was counted wrongly', () => {
