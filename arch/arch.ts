@@ -60,9 +60,12 @@ export const enum Attr {
   noExecute = 1 << 23,
 }
 
-/** What the owner of the mapped frames wants to know when leaves go. */
+/**
+ * What the owner of the mapped frames wants to know when leaves go or multiply. The functions are called without `this`, once a leaf and
+ * in ascending order of addresses, in the middle of an operation: they must not call the page tables.
+ */
 export interface LeafObserver {
-  /** A leaf was removed by unmapRange or destroySpace; `frame` its first frame, `level` 1, 2 or 3, `flags` word 0 of the entry. */
+  /** A leaf was removed by unmapRange or destroySpace; `frame` word 1 of the entry (the first frame's bits 0-31), `level` 1, 2 or 3, `flags` word 0. */
   dropped(frame: number, flags: number, level: number): void;
   /** A leaf was copied to another space by copySpace/copyRange (same arguments; the new space holds it too). */
   copied(frame: number, flags: number, level: number): void;
@@ -96,17 +99,27 @@ export interface ArchGeometry {
  * the compiled code). Tables live in a slab `pt` of int32 words; a table's *handle* is the word offset of
  * its block there. Handle 0 is never a table. Entries are two int32 words: word 0 = 24 flag bits and frame
  * bits 32-39, word 1 = frame bits 0-31.
+ *
+ * An entry is in use when word 0 is not 0. A leaf whose present bit was cleared (protectRange) stays in use: it keeps its frame, is copied,
+ * moved and dropped like any other, and only a walk does not see it.
+ *
+ * The four C functions check all their arguments. The policy functions expect canonical addresses and throw Error for a space that does not
+ * exist (findLeaf, tableAt and withdraw find nothing there); for a process' pid the upper half is -EINVAL or, in a range, left out.
  */
 export interface PageTables {
   readonly geometry: ArchGeometry;
   readonly PAGE_SIZE: number;
 
   // ---- the four functions of the C design
-  /** Maps [va, va+size) to [pa, pa+size). 0 or -EINVAL, -ESRCH, -EEXIST, -ENOMEM; on error nothing changed. */
+  /**
+   * Maps [va, va+size) to [pa, pa+size), bytes. 0 or -EINVAL, -ESRCH, -EEXIST, -ENOMEM, looked for in this order; on error nothing changed.
+   * `attr`: Attr bits, `present` is implied; default write | user for processes, write for the kernel. With `large` the leaves are the
+   * largest that va, pa and size allow, -EINVAL when that is not at least level 2. The observer is not told of what vmap and vunmap do.
+   */
   vmap(pid: number, pa: number, va: number, size: number, attr?: number): number;
-  /** Removes the mappings of [va, va+size), skipping holes, splitting large leaves, freeing tables that became empty. */
+  /** Removes the mappings of [va, va+size), skipping holes, splitting large leaves, freeing tables that became empty. 0 or an error as vmap (-ENOMEM: no frame for a split). */
   vunmap(pid: number, va: number, size: number): number;
-  /** 1 if va maps to the frame that holds pa in that space, else 0. */
+  /** 1 if va maps to the frame that holds pa in that space, else 0. A process sees the kernel's half through its own root. */
   vismappedto(pid: number, va: number, pa: number): number;
   /** Physical byte address va maps to, or -1; attr[0] receives the attributes (Attr bits). */
   vgetmapping(pid: number, va: number, attr?: Int32Array): number;
@@ -114,7 +127,7 @@ export interface PageTables {
   // ---- spaces
   /** Makes space `pid` (0 <= pid < maxSpaces). 0, -EEXIST, -EINVAL or -ENOMEM (no frame for the root table). */
   createSpace(pid: number): number;
-  /** Drops every leaf (observer.dropped), frees every table including the root. 0 or -ESRCH. */
+  /** Drops every leaf (observer.dropped), frees every table including the root and deposited ones. 0, -ESRCH, or -EPERM for the kernel. */
   destroySpace(pid: number): number;
   /** Handle of each space's root table by pid, 0 = no such space; the kernel's is `kernelRoot()`. */
   readonly root: Int32Array;
@@ -125,41 +138,58 @@ export interface PageTables {
   /** Table handle by frame; meaningful only for frames that hold a table. */
   readonly tableOf: Int32Array;
   /** Word offsets inside a table's block. */
-  readonly layout: { readonly words: number; readonly bitmap: number; readonly count: number; readonly frame: number; readonly summary: number; readonly level: number };
+  readonly layout: {
+    readonly words: number;
+    readonly bitmap: number;
+    readonly count: number;
+    readonly frame: number;
+    readonly summary: number;
+    readonly level: number;
+  };
 
   // ---- what policies use; addresses split into hi/lo (arch/address.ts), page ranges as VPNs (doubles), end exclusive
   /** Word index in `pt` of the present leaf entry that maps the address, or -1. Its level is in `leafLevel()`. */
   findLeaf(pid: number, hi: number, lo: number): number;
   leafLevel(): number;
-  /** Installs or replaces the 4 KiB leaf: word 0 = flags (permuted layout), frame; allocates missing tables. 0 or -ENOMEM (nothing changed). */
+  /**
+   * Installs or replaces the 4 KiB leaf: word 0 = flags (permuted layout) | present, word 1 = frame; allocates missing tables. The observer
+   * is not told of a replaced leaf. 0, -ENOMEM (nothing changed), -EEXIST when a large leaf maps the address.
+   */
   mapLeaf(pid: number, hi: number, lo: number, flags: number, frame: number): number;
-  /** Installs a large leaf at level 2 or 3 where no table or leaf stands. 0, -EEXIST, -ENOMEM. */
+  /** Installs a large leaf at level 2 or 3 where no table or leaf stands. 0, -EEXIST, -ENOMEM, -EINVAL (level, or address or frame not aligned). */
   mapLarge(pid: number, hi: number, lo: number, level: number, flags: number, frame: number): number;
   /**
    * Removes leaves of [start, end), calls observer.dropped for each, records the first 32 page numbers for
    * invalidation (see `zapped*`). Large leaves that stick out are split first (-ENOMEM possible before anything changed).
-   * keepTables = 0 frees tables that became empty. Returns the number of leaves removed or -ENOMEM.
+   * keepTables = 0 frees the tables in the range that are empty then. Returns the number of leaves removed or -ENOMEM.
    */
   unmapRange(pid: number, start: number, end: number, keepTables: number): number;
-  /** Of the last unmapRange/protectRange: leaves touched, whether a table was freed (1), and the first 32 page numbers as (hi, lo) pairs. */
+  /** Of the last unmapRange, protectRange or moveRange (the source): leaves touched, whether a table was freed (1; also by freeTables), and the first 32 addresses as (hi, lo) pairs. */
   readonly zapped: Int32Array; // [0] = count, [1] = tables freed; then pairs from index 2
-  /** Clears then sets flag bits of every present leaf in [start, end), splitting large leaves that stick out. Returns leaves changed or -ENOMEM. */
+  /**
+   * Clears then sets flag bits of every leaf in [start, end), splitting large leaves that stick out. Returns the leaves that are different now, or
+   * -ENOMEM (nothing changed). Who clears `present` must leave another bit set (a software bit): a leaf without any bit is an Error.
+   */
   protectRange(pid: number, start: number, end: number, clear: number, set: number): number;
-  /** Frees tables within [start, end) that hold no entry and whose span lies inside [floor, ceiling) pages. Returns tables freed. */
+  /** Frees the tables that [start, end) touches, that hold no entry and whose whole span lies inside [floor, ceiling) pages; then the tables above. Returns tables freed. */
   freeTables(pid: number, start: number, end: number, floor: number, ceiling: number): number;
-  /** Makes sure the tables down to `level` exist for the address. Handle of that table or -ENOMEM (tables made on the way are undone). */
+  /** Makes sure the tables down to `level` exist for the address. Handle of that table, -ENOMEM (nothing changed) or -EEXIST (a large leaf is in the way). */
   ensureTable(pid: number, hi: number, lo: number, level: number): number;
   /** Handle of the table at `level` for the address, or 0. */
   tableAt(pid: number, hi: number, lo: number, level: number): number;
   /**
    * Fork: copies every user table and leaf of `from` into the fresh space `to` (which must hold only its root); leaves that
-   * are writable and not `shared` lose the write bit in both. Accessed bits are cleared in the copy. 0 or -ENOMEM (then `to` holds only its root again
-   * and observer.dropped was called for what had been copied; write bits of `from` stay cleared, a later fault restores them).
+   * are writable and not `shared` lose the write bit in both. Accessed bits are cleared in the copy. 0 or -ENOMEM (nothing changed: all tables are
+   * taken before the first leaf is copied). Deposited tables are not copied.
    */
   copySpace(from: number, to: number): number;
-  /** The same for [start, end) only, creating tables where the source has them. */
+  /** The same for [start, end) only, creating tables where the source has them. 0, -ENOMEM or -EEXIST (something stands in the target); nothing changed then. */
   copyRange(from: number, to: number, start: number, end: number): number;
-  /** Moves leaves of [start, start+pages) to target (mremap); tables are made as needed, emptied ones kept unless keepTables = 0. Leaves moved or -ENOMEM (undone). */
+  /**
+   * Moves leaves of [start, start+pages) to target (mremap); tables are made as needed, emptied ones kept unless keepTables = 0. A large leaf
+   * moves whole where the target is aligned and free of tables, else it is split. Leaves moved, or -EINVAL (the ranges overlap or leave the
+   * space), -EEXIST (a leaf stands in the target), -ENOMEM; nothing changed then.
+   */
   moveRange(pid: number, start: number, target: number, pages: number, keepTables: number): number;
   /**
    * Splits the large leaf that maps the address one level down. `table`: a withdrawn leaf table to use (for a level-2 leaf), or 0 to
@@ -190,7 +220,7 @@ export interface PageTables {
   readonly kernelTables: Int32Array;
   /** Entries in use by level over all live tables (for occupancy), computed by a scan. */
   occupancy(): { level: number; tables: number; entries: number }[];
-  /** Throws an Error naming the first broken invariant. */
+  /** Throws an Error naming the first broken invariant. Reads every entry of every table. */
   validate(): void;
 }
 
@@ -209,5 +239,6 @@ export interface Architecture {
   readonly geometry: ArchGeometry;
   readonly title: string;
   readonly source: string;
+  /** Throws OutOfMemoryError when there is no frame for the kernel's root. To be called once per isolate where speed matters. */
   create(options: ArchOptions): PageTables;
 }

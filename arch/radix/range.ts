@@ -13,7 +13,7 @@ import type { Walk } from './walk.js';
 export function makeRange(store: Store, walk: Walk, split: Split) {
   const { LEVELS, MASK, GROUP, GROUP_SHIFT, BITMAP, COUNT, SUMMARY, PAGE_SHIFT, INDEX_BITS, SPLIT_PAGES, HALF_PAGES, P, PS } = store;
   const { pt, tableOf, roots, state, spans, indexOf, entryHi, entryLo, unlink, clearBit, nextUsed, groupEmpty, changed } = store;
-  const { leafTable } = walk;
+  const { leafTable, rootOf } = walk;
   const { cut } = split;
   const dropped = store.observer.dropped;
   const P_PS = P | PS;
@@ -51,7 +51,8 @@ export function makeRange(store: Store, walk: Walk, split: Split) {
   function bound(pid: number, start: number, end: number): boolean {
     zapped[0] = 0;
     zapped[1] = 0;
-    if (!(start < end) || roots[(pid + 1) | 0] === 0) return false;
+    if (!(start < end)) return false;
+    rootOf(pid);
     const z = end - 1;
     const hi = Math.floor(start * PER_SPLIT) | 0;
     const lo = (start - hi * SPLIT_PAGES) << PAGE_SHIFT;

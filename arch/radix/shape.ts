@@ -96,11 +96,12 @@ export function makeShape(geometry: ArchGeometry) {
   const spans = new Float64Array(16);
   for (let l = 1; l <= LEVELS + 1; l++) spans[l] = 2 ** ((l - 1) * INDEX_BITS);
 
+  const sizes = { LEVELS, PAGE_SHIFT, INDEX_BITS, ENTRIES, MASK, WORDS, GROUP, GROUP_SHIFT, ROOT_MASK, HALF, spans };
   const fields = { BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK };
   const indices = { SHIFT_1, SHIFT_2, HIGH_2, SHIFT_3, SHIFT_4, SHIFT_5, MASK_3, MASK_4, MASK_5, indexOf, entryHi, entryLo };
   const bits = { P, RW, US, A, PS };
   return {
-    ...{ LEVELS, PAGE_SHIFT, INDEX_BITS, ENTRIES, MASK, WORDS, GROUP, GROUP_SHIFT, ROOT_MASK, HALF, spans },
+    ...sizes,
     ...fields,
     ...indices,
     ...bits,

@@ -63,7 +63,7 @@ function reserveSlab(tables: number, block: number): Int32Array {
 
 export function makeStore(spec: RadixSpec, options: ArchOptions) {
   const shape = makeShape(spec.geometry);
-  const { LEVELS, ENTRIES, GROUP, GROUP_SHIFT, HALF, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, P, RW, US, A } = shape;
+  const { LEVELS, ENTRIES, GROUP, GROUP_SHIFT, HALF, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, P, RW, US } = shape;
   const frames = options.frames;
   const TOTAL_FRAMES = options.totalFrames;
   const MAX_SPACES = options.maxSpaces;
@@ -206,7 +206,7 @@ export function makeStore(spec: RadixSpec, options: ArchOptions) {
   /** Repeats entry i of the kernel's root in the root of every live space. */
   function publish(i: number): void {
     const k = (roots[0] + (i << 1)) | 0;
-    const w0 = pt[k] & ~A;
+    const w0 = pt[k];
     const w1 = pt[(k + 1) | 0];
     for (let s = 1; s <= state[Cell.pidLimit]; s++) {
       const r = roots[s];

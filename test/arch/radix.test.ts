@@ -53,6 +53,8 @@ describe('limits', () => {
     expect(() => tables.mapLeaf(1, 0, 0, 7, 1)).toThrow('address space 1 does not exist');
     expect(() => tables.copySpace(0, 1)).toThrow('address space 1 does not exist');
     expect(() => tables.copySpace(0, 0)).toThrow(/another, empty process space/);
+    expect(() => tables.unmapRange(1, 0, 1, 0)).toThrow('address space 1 does not exist');
+    expect(() => tables.protectRange(1, 0, 1, 2, 0)).toThrow('address space 1 does not exist');
     expect(tables.findLeaf(1, 0, 0)).toBe(-1);
     tables.mapLeaf(0, 0, 0, 1, 1);
     expect(() => tables.protectRange(0, 0, 1, 1, 0)).toThrow(/must leave a flag bit/);

@@ -23,7 +23,7 @@ export function archContract(arch: Architecture, { runs, commands }: ContractSiz
           for (let pid = 0; pid < 2; pid++) expect(real.tables.createSpace(pid)).toBe(model.createSpace(pid));
           fc.modelRun(() => ({ model, real }), sequence);
           // Whatever happened, destroying and unmapping everything gives every frame back.
-          for (const pid of [...model.spaces.keys()]) if (pid >= 0) expect(real.tables.destroySpace(pid)).toBe(model.destroySpace(pid));
+          for (const pid of model.spaces.keys()) if (pid >= 0) expect(real.tables.destroySpace(pid)).toBe(model.destroySpace(pid));
           model.free += 1000;
           real.frames.limit += 1000;
           for (let d = real.tables.withdraw(-1); d !== 0; d = real.tables.withdraw(-1)) {

@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { ENOMEM, type ArchGeometry } from '../../arch/arch.js';
 import { agree, compare, splitPage, zappedPages, MAX_SPACES, type Rig } from './page-table-rig.js';
-import type { PageTableOracle, Told } from './page-tables.js';
+import type { Told } from './page-table-model.js';
+import type { PageTableOracle } from './page-tables.js';
 
 type Act = (model: PageTableOracle, real: Rig) => void;
 

@@ -4,7 +4,8 @@
  */
 import { expect } from 'vitest';
 import type { Architecture, PageTables } from '../../arch/arch.js';
-import { PageTableOracle, type Space, type Told } from './page-tables.js';
+import type { Space, Told } from './page-table-model.js';
+import { PageTableOracle } from './page-tables.js';
 
 /** Plain equality first: asserting each of millions of equal numbers would take most of the time. */
 export function agree<T>(actual: T, expected: T, what?: string): void {
@@ -118,10 +119,10 @@ export function compare(model: PageTableOracle, real: Rig, fully: boolean): void
   const { tables } = real;
   if (fully) tables.validate();
   agree(real.frames.limit - real.frames.taken.size, model.free, 'free frames');
-  const counts = new Array<number>(tables.geometry.levels + 1).fill(0);
+  const counts = Array.from({ length: tables.geometry.levels + 1 }, () => 0);
   for (let pid = -1; pid < MAX_SPACES; pid++) {
     const space = model.spaces.get(pid);
-    const own = new Array<number>(tables.geometry.levels + 1).fill(0);
+    const own = Array.from({ length: tables.geometry.levels + 1 }, () => 0);
     if (pid >= 0) agree(tables.root[pid] !== 0, space !== undefined, 'a space exists');
     if (space !== undefined) {
       if (fully) compareSpace(tables, pid, space);
