@@ -81,8 +81,7 @@ export function headerLines(header: TraceHeader): string {
 }
 
 /** JSON where the plain value would be read as another one. */
-const writeValue = (value: string): string =>
-  value.startsWith('"') || value !== value.trim() || /[\u0000-\u001f\u007f]/.test(value) ? JSON.stringify(value) : value;
+const writeValue = (value: string): string => (value.startsWith('"') || value !== value.trim() || /\p{Cc}/u.test(value) ? JSON.stringify(value) : value);
 
 /** What a trace of these counts by op captured, when nobody says. */
 export function capturedBy(counts: Float64Array, faultTouches: number, freesWithoutPointer: number): Captured {

@@ -1,13 +1,14 @@
 /**
  * Bytes of a file or pipe, unpacked when its first bytes are those of gzip (RFC 1952: 1f 8b) or zstd (RFC 8878: fd2fb528 little-endian, or a skippable frame).
  *
- * zstd is unpacked by Node's zlib where it has it (22.15, 23.8 and later), by zstddec (WebAssembly) elsewhere. zstddec ignores the error codes of the library
- * beneath and calls it for ever when it takes no more input, so more empty outputs than the input can have frames are taken for what they are: corrupt input.
+ * zstd is unpacked by zstddec (WebAssembly): Node's own zstd streams, where there are any, end in silence after the first of several frames, and where the data is
+ * cut off (22.23). zstddec ignores the error codes of the library beneath and calls it for ever when it takes no more input, so more empty outputs than the input can
+ * have frames are taken for what they are: corrupt input.
  * Not unpacked: xz, bzip2, lz4, zip and tar (named in the message).
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { readSync } from 'node:fs';
-import { Readable, pipeline, type Transform } from 'node:stream';
+import { Readable, pipeline } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import zlib from 'node:zlib';
 import { UserError } from './event.js';
@@ -51,10 +52,6 @@ export function detectPacking(head: Uint8Array, file: string): Packing {
   return 'none';
 }
 
-interface NativeZstd {
-  createZstdDecompress?: (options: { chunkSize: number }) => Transform;
-}
-
 /** The unpacked bytes of `file`, opened when iteration begins. A chunk is valid until the next one is asked for. */
 export async function* unpackedChunks(file: string, options: UnpackOptions = {}): AsyncGenerator<Buffer, void, undefined> {
   let handle: FileHandle;
@@ -70,12 +67,8 @@ export async function* unpackedChunks(file: string, options: UnpackOptions = {})
     const first = await source.firstBytes();
     const packing = detectPacking(first, file);
     if (packing === 'none') yield* source.chunks(first, true);
-    else if (packing === 'gzip') yield* throughStream(source, first, zlib.createGunzip({ chunkSize: READ_BYTES }), file, 'gzip');
-    else {
-      const native = (zlib as NativeZstd).createZstdDecompress;
-      if (native !== undefined) yield* throughStream(source, first, native({ chunkSize: READ_BYTES }), file, 'zstd');
-      else yield* throughZstddec(source, first, file);
-    }
+    else if (packing === 'gzip') yield* throughGunzip(source, first, file);
+    else yield* throughZstddec(source, first, file);
   } catch (error) {
     throw fileError(file, 'read', error);
   } finally {
@@ -154,23 +147,23 @@ class Source {
   }
 }
 
-async function* throughStream(source: Source, first: Buffer, stream: Transform, file: string, packing: string): AsyncGenerator<Buffer, void, undefined> {
+async function* throughGunzip(source: Source, first: Buffer, file: string): AsyncGenerator<Buffer, void, undefined> {
+  const gunzip = zlib.createGunzip({ chunkSize: READ_BYTES });
   let failure: unknown;
-  pipeline(Readable.from(source.chunks(first, false), { objectMode: true, highWaterMark: 2 }), stream, (error) => {
+  pipeline(Readable.from(source.chunks(first, false), { objectMode: true, highWaterMark: 2 }), gunzip, (error) => {
     failure = error;
   });
   try {
-    for await (const chunk of stream) yield chunk as Buffer;
+    for await (const chunk of gunzip) yield chunk as Buffer;
   } catch (error) {
-    throw packingError(file, packing, failure ?? error);
+    throw gzipError(file, failure ?? error);
   }
 }
 
-function packingError(file: string, packing: string, error: unknown): unknown {
+function gzipError(file: string, error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (code === 'Z_BUF_ERROR') return new UserError(`${file}: the ${packing} data is cut off; copy or record the file again`);
-  if (code.startsWith('Z_') || code.startsWith('ZSTD_'))
-    return new UserError(`${file}: the ${packing} data is corrupt, or something else follows it; copy or record the file again`);
+  if (code === 'Z_BUF_ERROR') return new UserError(`${file}: the gzip data is cut off; copy or record the file again`);
+  if (code.startsWith('Z_')) return new UserError(`${file}: the gzip data is corrupt, or something else follows it; copy or record the file again`);
   return error;
 }
 

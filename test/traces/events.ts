@@ -131,7 +131,7 @@ export async function userError(body: () => unknown): Promise<string> {
     await body();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    if (error.message.includes('\n') || error.message.length < 10) throw new Error(`not one clear line: ${error.message}`);
+    if (error.message.includes('\n') || error.message.length < 10) throw new Error('not one clear line', { cause: error });
     return error.message;
   }
   throw new Error('no error was thrown');
