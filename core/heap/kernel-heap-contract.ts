@@ -18,14 +18,14 @@ export interface KernelHeap {
   alloc(cache: number): number;
   /** Takes the object back; frames of empty slabs return to the PMM, but each cache keeps its current slab, empty or not. Throws an Error for a handle that is not live. */
   free(handle: number): void;
-  /** kmalloc/kfree by size: sizes above 4096 take whole frames. Handle or 0. */
+  /** kmalloc by size (kfree is `free`): sizes above 4096 take whole frames, all or none; 0 bytes take the smallest class. Handle, or 0 without frames or above 4 MiB, which no kmalloc serves. */
   allocBytes(bytes: number): number;
   /** Returns every empty slab to the PMM. */
   reap(): void;
   /** Bytes asked for by live objects, and bytes of frames held. */
   liveBytes(): number;
   heldBytes(): number;
-  /** Per cache: name, object size, live objects, slabs. */
+  /** Per cache: name, object size, live objects, slabs. The last, kmalloc-large, counts the whole frames of large blocks. */
   caches(): { name: string; objectBytes: number; live: number; slabs: number }[];
   validate(): void;
 }

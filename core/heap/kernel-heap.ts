@@ -25,6 +25,9 @@ import { UserError } from '../../traces/event.js';
 import { KernelCache, type KernelFrames, type KernelHeap } from './kernel-heap-contract.js';
 
 const FRAME_BYTES = 4096;
+/** Largest kmalloc: a block of order 10 (KMALLOC_MAX_SIZE, include/linux/slab.h). */
+const MAX_BYTES = 4194304;
+const MAX_SLABS = (1 << 22) - 1;
 
 /** Bytes of an object by cache (KernelCache order). */
 const OBJECT_BYTES: readonly number[] = [176, 1024, 2048, 512, 576, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096];
@@ -85,13 +88,14 @@ export interface KernelHeapOptions {
 
 /** Makes the heap over a source of frames; once per isolate in a replay. */
 export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions = {}): KernelHeap {
-  const maxSlabs = options.maxSlabs ?? (1 << 22) - 1;
+  const maxSlabs = options.maxSlabs ?? MAX_SLABS;
+  if (!(maxSlabs > 0 && maxSlabs <= MAX_SLABS)) throw new Error(`kernel heap: maxSlabs ${maxSlabs} is not in 1 ... ${MAX_SLABS}, what a handle can name`);
   const slabs = new Int32Array((maxSlabs + 1) * Slab.words);
   const caches = new Int32Array(CACHES << Cache.shift);
   const state = new Int32Array(State.cells);
   // Bytes by which a kmalloc object is larger than what was asked for, by slab and object; blocks of 1024 slabs appear when first needed.
   const slack: (Uint16Array | undefined)[] = [];
-  // [0] bytes asked for by large blocks less those held, [1] slack of kmalloc objects: doubles, as they may pass 2^31.
+  // [0] bytes asked for by live large blocks, [1] slack of kmalloc objects: doubles, as they may pass 2^31.
   const sums = new Float64Array(16);
   // kmalloc class by (bytes - 1) >> 3 for up to 192 bytes, as size_index in mm/slab_common.c.
   const smallClass = new Int32Array(24);
@@ -301,7 +305,7 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
 
   function allocBytes(bytes: number): number {
     if (bytes > FRAME_BYTES) return allocLarge(bytes);
-    const n = bytes | 0;
+    const n = bytes > 0 ? bytes | 0 : 0;
     const cache = n <= 192 ? smallClass[n > 0 ? (n - 1) >>> 3 : 0]! : (KernelCache.kmalloc - 1 + 32 - Math.clz32(n - 1)) | 0;
     const handle = alloc(cache);
     if (handle !== 0) {
@@ -313,6 +317,7 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
 
   /** Whole frames, all or none. */
   function allocLarge(bytes: number): number {
+    if (bytes > MAX_BYTES) return 0;
     const n = Math.ceil(bytes / FRAME_BYTES);
     let head = 0;
     for (let i = 0; i < n; i++) {

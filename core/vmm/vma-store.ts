@@ -35,12 +35,13 @@ export interface VmaStore {
   find(tree: number, page: number): number;
   /** The first VMA whose end is above the page, or 0. */
   findFrom(tree: number, page: number): number;
-  /** Neighbours in address order, or 0. */
+  /** Neighbours of a VMA that is in the tree, in address order, or 0. */
   next(tree: number, vma: number): number;
   prev(tree: number, vma: number): number;
   first(tree: number): number;
   last(tree: number): number;
   /** Copies a tree: fresh ids, every column equal. Order-preserving, so first/next walk both in step. */
   clone(tree: number): number;
+  /** Throws an Error naming the first broken invariant of the tree; 0 = of every tree and of the pool. */
   validate(tree: number): void;
 }

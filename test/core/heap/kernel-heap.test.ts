@@ -318,6 +318,21 @@ describe('kernel heap', () => {
     expect([frames.out.size, heap.liveBytes()]).toEqual([0, 0]);
   });
 
+  it('refuses what no kmalloc serves, and gives the smallest object for nothing', () => {
+    const frames = makeFrames(2000);
+    const heap = makeKernelHeap(frames);
+    for (const bytes of [4 * 2 ** 20 + 1, 2 ** 50, Infinity]) expect([heap.allocBytes(bytes), frames.out.size]).toEqual([0, 0]);
+    const largest = heap.allocBytes(4 * 2 ** 20);
+    expect(frames.out.size).toBe(1024);
+    heap.free(largest);
+    const none = heap.allocBytes(0);
+    expect([heap.liveBytes(), heap.caches().find((c) => c.name === 'kmalloc-8')!.live]).toEqual([0, 1]);
+    heap.free(none);
+    heap.reap();
+    expect([heap.liveBytes(), frames.out.size]).toEqual([0, 0]);
+    expect(() => makeKernelHeap(frames, { maxSlabs: 2 ** 22 })).toThrow(/maxSlabs/);
+  });
+
   it('stands a frame source that frees and allocates while it is asked', () => {
     const frames = makeFrames(6);
     const victims: number[] = [];
