@@ -1,7 +1,7 @@
 /**
- * What is mapped, by process, and nothing else: sets of page numbers. An oracle for importers: the size of the set is VmSize.
+ * What is mapped, by process, and nothing else. An oracle for importers: the pages that are mapped are VmSize.
  *
- * Slow and simple on purpose: a page is an element of a Set, except that large ranges are kept as they are... no tables, no protection, no content.
+ * Slow and simple on purpose: disjoint spans in no order, each operation looks at all of them; no tables, no protection, no content.
  */
 import { Flag, Op, type TraceEvent } from '../../traces/event.js';
 
@@ -120,8 +120,25 @@ export class MappedRanges {
       case Op.fetch:
         for (let page = pageOf(addr); page <= pageOf(addr + size - 1); page++) if (!space.touch(page)) this.wild.push(event);
         break;
-      default:
+      case Op.mprotect:
+      case Op.madvise:
+      case Op.mlock:
+      case Op.munlock:
+      case Op.malloc:
+      case Op.calloc:
+      case Op.memalign:
+      case Op.realloc:
+      case Op.free:
+      case Op.share:
+      case Op.kmalloc:
+      case Op.kfree:
+      case Op.kmap:
+      case Op.kunmap:
+      case Op.page_alloc:
+      case Op.page_free:
         break;
+      default:
+        op satisfies never;
     }
   }
 }

@@ -16,9 +16,9 @@ import { decodeText, emptyHeader, type ImportContext, type LineInput, type Trace
 import { Calls, Sys } from '../linux/calls.js';
 import { Images, readMapping } from '../linux/images.js';
 import { Objects, type Emit } from '../linux/objects.js';
-import { isFrame, looksLikeSample, readColumns, type SampleColumns } from '../linux/perf-line.js';
+import { isFrame, looksLikeSample, readCachePages, readColumns, type SampleColumns } from '../linux/perf-line.js';
 import { PerfTasks } from '../linux/perf-tasks.js';
-import { fileKey, readFiles, readTruth, UNKNOWN_FILES, type FileTable, type Reading } from '../linux/sides.js';
+import { readFiles, readTruth, UNKNOWN_FILES, type FileTable, type Reading } from '../linux/sides.js';
 import { NO_CALL, PERFORMED, Tasks } from '../linux/tasks.js';
 import { BEFORE, Timeline } from '../linux/timeline.js';
 import { Scanner } from '../scan.js';
@@ -65,7 +65,7 @@ class PerfReader {
     const loss = (cause: string): void => this.loss(cause);
     this.objects = new Objects(emit, files);
     this.tasks = new Tasks(emit);
-    this.images = new Images(emit, this.objects);
+    this.images = new Images(emit, this.objects, loss);
     this.people = new PerfTasks(this.tasks, this.images, loss);
     this.calls = new Calls({
       emit,
@@ -110,7 +110,7 @@ class PerfReader {
         if (scan.eat('exceptions:page_fault_kernel:')) return this.fault(time, tid, cpu, Flag.kernel);
         break;
       case 114: // r
-        if (scan.eat('raw_syscalls:sys_enter:')) return this.enter(tid);
+        if (scan.eat('raw_syscalls:sys_enter:')) return this.enter(time, tid, cpu);
         if (scan.eat('raw_syscalls:sys_exit:')) return this.leave(time, tid, cpu);
         break;
       case 107: // k
@@ -179,8 +179,8 @@ class PerfReader {
     scan.blanks();
     const address = scan.hex();
     scan.blanks();
-    const more = scan.at < scan.line.length;
-    if (Number.isNaN(address) || (more && Number.isNaN(scan.hex()))) {
+    const alone = scan.at >= scan.line.length;
+    if (Number.isNaN(address) || (!alone && (Number.isNaN(scan.hex()) || scan.peek() !== 32))) {
       this.loss('page fault without address or error_code');
       return;
     }
@@ -204,7 +204,7 @@ class PerfReader {
   }
 
   /** `NR 9 (0, 2000, 3, 22, ffffffff, 0)`: arguments in hexadecimal. */
-  private enter(tid: number): void {
+  private enter(time: number, tid: number, cpu: number): void {
     const { scan } = this;
     if (!this.seen.calls) {
       this.seen.calls = true;
@@ -228,6 +228,7 @@ class PerfReader {
     }
     task.call = nr;
     task.backing = null;
+    if (this.images.anyLoading) this.images.finish(time, tid, cpu);
   }
 
   /** `NR 9 = 139938972528640`: the result in decimal. */
@@ -245,7 +246,6 @@ class PerfReader {
     task.call = NO_CALL;
     task.backing = null;
     if (call === nr) {
-      if (this.images.anyLoading) this.images.finish(time, tid, cpu);
       const useful = backing !== null && (nr === Sys.mmap || nr === Sys.shmat) ? backing : null;
       this.calls.returned(time, task, nr, result, useful, null, cpu);
     } else if (call !== PERFORMED) this.loss('system call whose entry was not recorded');
@@ -276,22 +276,10 @@ class PerfReader {
     this.loss('mapping record that cannot be read');
   }
 
-  /** `dev 254:0 ino 52db4 pfn=0x1 ofs=290816 order=0`: device in decimal, inode in hexadecimal. */
   private pageCache(time: number, present: boolean): void {
-    const { scan } = this;
-    scan.skipTo('dev');
-    scan.at++;
-    const major = scan.decimal();
-    const minor = scan.eat(':') ? scan.decimal() : NaN;
-    const inode = scan.skipTo('ino') ? scan.over(scan.line, scan.at + 1).hex() : NaN;
-    const offset = scan.skipTo('ofs=') ? scan.decimal() : NaN;
-    const order = scan.skipTo('order=') ? scan.decimal() : 0;
-    if (Number.isNaN(major + minor + inode + offset)) {
-      this.loss('page-cache event that cannot be read');
-      return;
-    }
-    const device = `${major.toString(16).padStart(2, '0')}:${minor.toString(16).padStart(2, '0')}`;
-    this.objects.cachePages(time, fileKey(device, inode), offset, PAGE * 2 ** order, present, order);
+    const pages = readCachePages(this.scan);
+    if (pages === null) this.loss('page-cache event that cannot be read');
+    else this.objects.cachePages(time, pages.key, pages.offset, PAGE * 2 ** pages.order, present, pages.order);
   }
 
   /** A record of perf's own, from behind `PERF_RECORD_`. Those that are not named here say nothing about memory. */

@@ -9,19 +9,19 @@
  * calls about those ranges (mprotect of RELRO, the first page of the heap) are events all the same. Files are known by their paths (-y, or recorded opens);
  * without them each mapping of a file is a file of its own.
  */
-import { decodeText, emptyHeader, type ImportContext, type LineInput, type TraceFormat } from '../format.js';
+import { decodeText, emptyHeader, type LineInput, type TraceFormat } from '../format.js';
 import type { EventSink, TraceHeader } from '../event.js';
 import { Calls } from '../linux/calls.js';
 import { exitCodeOf, MEMORY_CALLS, setArguments, valueOf } from '../linux/names.js';
 import { Objects, type Emit } from '../linux/objects.js';
-import { pathOf, quoted, readCall, readPrefix, type Call, type Prefix } from '../linux/strace-line.js';
+import { pathOf, quoted, readCall, readPrefix, StraceClock, type Call, type Prefix } from '../linux/strace-line.js';
 import { Clone, NO_CALL, PERFORMED, Tasks, type Backing, type Task } from '../linux/tasks.js';
 import { Scanner } from '../scan.js';
 
 const UNFINISHED = '<unfinished ...>';
 const ATTACHED = /strace: Process (\d+) attached$/;
 const CALL_LINE =
-  /^(?:\[pid +\d+\] |\d+ +)?(?:[\d:.]+ +)?(?:\(\+ +[\d.]+\) +)?(?:\[[^\]]*\] +)*(?:[a-z_][a-z0-9_]*\(.*(?:\) += |<unfinished \.\.\.>$)|<\.\.\. [a-z_][a-z0-9_]* resumed>|\+\+\+ (?:exited|killed|superseded)|--- SIG|strace: Process)/;
+  /^ *(?:\[pid +\d+\] |\d+ +)?(?:[\d:.]+ +)?(?:\(\+ +[\d.]+\) +)?(?:\[[^\]]*\] +)*(?:[a-z_][a-z0-9_]*\(.*(?:\) += |<unfinished \.\.\.>$)|<\.\.\. [a-z_][a-z0-9_]* resumed>|\+\+\+ (?:exited|killed|superseded)|--- SIG|strace: Process)/;
 const FORKS: ReadonlyMap<string, number> = new Map([
   ['fork', 0],
   ['vfork', Clone.VM | Clone.VFORK],
@@ -31,7 +31,6 @@ const FORKS: ReadonlyMap<string, number> = new Map([
 ]);
 /** Pid of the first process where its lines carry no id. */
 const UNNAMED = 1;
-const DAY = 86400;
 
 interface Forking {
   readonly flags: number;
@@ -58,20 +57,14 @@ class StraceReader {
   private rootAlias = 0;
   private number = 0;
   private carry = '';
-  private epoch = NaN;
-  private base = 0;
-  private days = 0;
-  private time = 0;
-  private clock = 'none';
+  private readonly clock = new StraceClock();
 
   constructor(
     private readonly sink: EventSink,
     private readonly input: LineInput,
-    context: ImportContext,
   ) {
     const emit: Emit = (time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text) =>
       sink.push(time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text);
-    void context;
     this.objects = new Objects(emit);
     this.tasks = new Tasks(emit);
     this.calls = new Calls({
@@ -96,9 +89,8 @@ class StraceReader {
     }
     const { scan, prefix } = this;
     readPrefix(scan.over(text), prefix);
-    this.tick();
-    const tid = this.taskOf(prefix.tid);
-    this.dispatch(tid, this.time, number, text.slice(scan.at));
+    const time = this.clock.tick(prefix);
+    this.dispatch(this.taskOf(prefix.tid), time, number, text.slice(scan.at));
   }
 
   end(): TraceHeader {
@@ -111,45 +103,12 @@ class StraceReader {
     const header = emptyHeader('strace');
     header.captured.mappings = true;
     header.captured.processes = true;
-    header.clock = this.clock;
+    header.clock = this.clock.name;
     return header;
   }
 
   private loss(cause: string): void {
     this.sink.loss(cause, this.input.where(this.number));
-  }
-
-  /** Sets `time` from the stamp; it never runs back. Without stamps it counts lines. */
-  private tick(): void {
-    const { stamp, whole, nanos } = this.prefix;
-    let time = this.time;
-    switch (stamp) {
-      case 'none':
-        time += this.clock === 'none' ? 1 : 0;
-        break;
-      case 'relative':
-        if (this.clock === 'none') this.clock = 'relative';
-        time += whole * 1e9 + nanos;
-        break;
-      case 'day':
-      case 'unix': {
-        this.clock = 'realtime';
-        if (Number.isNaN(this.epoch)) {
-          this.epoch = whole;
-          this.base = nanos;
-        }
-        let seconds = whole + this.days * DAY - this.epoch;
-        if (stamp === 'day' && seconds * 1e9 < this.time - (DAY / 2) * 1e9) {
-          this.days++;
-          seconds += DAY;
-        }
-        time = seconds * 1e9 + nanos - this.base;
-        break;
-      }
-      default:
-        stamp satisfies never;
-    }
-    if (time > this.time) this.time = time;
   }
 
   /** Whose line it is. Without an id: the only process there is, or the first one. */
@@ -212,7 +171,7 @@ class StraceReader {
       const rest = text.slice(resumed + 8);
       if (rest.endsWith(UNFINISHED)) this.open.set(tid, before + rest.slice(0, -UNFINISHED.length));
       else this.call(tid, time, before + rest);
-    } else if (text.startsWith('+++ ')) this.end3(tid, time, text);
+    } else if (text.startsWith('+++ ')) this.ended(tid, time, text);
     else if (text.startsWith('--- ')) return;
     else if (text.endsWith(UNFINISHED)) {
       const begun = text.slice(0, -UNFINISHED.length);
@@ -318,7 +277,7 @@ class StraceReader {
   }
 
   /** `+++ exited with 0 +++`, `+++ killed by SIGKILL +++`, `+++ superseded by execve in pid 7 +++`. */
-  private end3(tid: number, time: number, text: string): void {
+  private ended(tid: number, time: number, text: string): void {
     const superseded = /^\+\+\+ superseded by execve in pid (\d+) \+\+\+/.exec(text);
     if (superseded !== null) {
       const caller = Number(superseded[1]);
@@ -360,8 +319,8 @@ export const straceFormat: TraceFormat = {
     const calls = lines.filter((line) => CALL_LINE.test(line)).length;
     return calls === 0 || calls * 2 < lines.length ? 0 : 0.9;
   },
-  async import(input, sink, context) {
-    const reader = new StraceReader(sink, input, context);
+  async import(input, sink) {
+    const reader = new StraceReader(sink, input);
     await input.forEachLine((line, number) => reader.line(line, number));
     return reader.end();
   },

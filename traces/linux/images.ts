@@ -15,6 +15,9 @@ import type { Backing, Space, Task } from './tasks.js';
 import type { Scanner } from '../scan.js';
 
 const PAGE = 4096;
+const HUGE = 2097152;
+/** A linker that aligns segments to 2 MiB in memory and in the file leaves no sign of where the first one ends. */
+const ALIGNED = 'image with segments aligned to 2 MiB: where its first segment ends is not recorded, it is taken to reach the second';
 /** What setup_arg_pages adds to the pages of the arguments (fs/exec.c, stack_expand). */
 const STACK_EXPAND = 131072;
 
@@ -63,6 +66,7 @@ export class Images {
   constructor(
     private readonly emit: Emit,
     private readonly objects: Objects,
+    private readonly loss: (cause: string) => void,
   ) {}
 
   /** exec has begun; its arguments took `argumentPages` pages, 0 = unknown. */
@@ -117,6 +121,7 @@ export class Images {
       const covered = new Ranges();
       // The first segment ends where the next begins; where a hole lies between, its bytes in the file end where the next segment's begin, within a page.
       const inFile = next.offset - first.offset;
+      if (inFile === next.start - first.start && first.start % HUGE === 0 && next.start % HUGE === 0) this.loss(ALIGNED);
       const own = Math.min(next.start, first.start + inFile + (next.start - first.start > inFile ? PAGE : 0));
       covered.set({ start: first.start, end: own, protection: 0, object: 0, shift: 0 });
       for (const m of mappings) if (m !== first) covered.set({ start: m.start, end: m.end, protection: 0, object: 0, shift: 0 });

@@ -6,6 +6,7 @@
  * The command name may hold blanks and colons, so the line is taken apart from the time backwards.
  */
 import type { Scanner } from '../scan.js';
+import { fileKey } from './sides.js';
 
 const SAMPLE_LINE = /^\s*(?:\S.*?\s)?\d+(?:\/\d+)?\s+(?:\[\d{3,}\]\s+)?\d+\.\d{6,9}:\s+(?:\d+\s+)?(?:PERF_RECORD_\w+|[\w-]+(?::[\w-]+)?(?::\w*)?:)/;
 
@@ -102,3 +103,17 @@ export function readColumns(scan: Scanner, line: string, into: SampleColumns): '
   }
   return null;
 }
+
+/** `dev 254:0 ino 52db4 pfn=0x1 ofs=290816 order=0` of the page-cache tracepoints: device in decimal, inode in hexadecimal. Null if it is not that. */
+export function readCachePages(scan: Scanner): { key: string; offset: number; order: number } | null {
+  const major = scan.skipTo('dev') ? scan.over(scan.line, scan.at + 1).decimal() : NaN;
+  const minor = scan.eat(':') ? scan.decimal() : NaN;
+  const inode = scan.skipTo('ino') ? scan.over(scan.line, scan.at + 1).hex() : NaN;
+  const offset = scan.skipTo('ofs=') ? scan.decimal() : NaN;
+  const order = scan.skipTo('order=') ? scan.decimal() : 0;
+  if (Number.isNaN(major + minor + inode + offset + order)) return null;
+  return { key: fileKey(`${twoDigits(major)}:${twoDigits(minor)}`, inode), offset, order };
+}
+
+/** A part of a device number as the MMAP2 record prints it. */
+const twoDigits = (part: number): string => part.toString(16).padStart(2, '0');

@@ -76,6 +76,51 @@ function readStamp(scan: Scanner, into: Prefix): void {
   into.whole = first * 3600 + minutes * 60 + scan.whole;
 }
 
+const DAY = 86400;
+
+/** Time stamps of any kind as nanoseconds since the first; they never run back. Without stamps it counts lines. */
+export class StraceClock {
+  /** As TraceHeader.clock. */
+  name: 'none' | 'relative' | 'realtime' = 'none';
+  private epoch = NaN;
+  private base = 0;
+  private days = 0;
+  private now = 0;
+
+  tick({ stamp, whole, nanos }: Prefix): number {
+    let time = this.now;
+    switch (stamp) {
+      case 'none':
+        time += this.name === 'none' ? 1 : 0;
+        break;
+      case 'relative':
+        this.name = 'relative';
+        time += whole * 1e9 + nanos;
+        break;
+      case 'day':
+      case 'unix': {
+        this.name = 'realtime';
+        if (Number.isNaN(this.epoch)) {
+          this.epoch = whole;
+          this.base = nanos;
+        }
+        let seconds = whole + this.days * DAY - this.epoch;
+        // A time of day that runs back by hours has passed midnight.
+        if (stamp === 'day' && seconds * 1e9 < this.now - (DAY / 2) * 1e9) {
+          this.days++;
+          seconds += DAY;
+        }
+        time = seconds * 1e9 + nanos - this.base;
+        break;
+      }
+      default:
+        stamp satisfies never;
+    }
+    if (time > this.now) this.now = time;
+    return this.now;
+  }
+}
+
 export interface Call {
   readonly args: readonly string[];
   /** NaN for `?` (it did not return). */
@@ -95,7 +140,7 @@ export function readCall(text: string, from: number): Call | null {
   for (; at < text.length && open.length > 0; at++) {
     const c = text.charAt(at);
     if (c === '"') at = endOfString(text, at);
-    else if (c === '<' && isDigit(text.charCodeAt(at - 1))) at = endOfPath(text, at);
+    else if (c === '<' && isDigit(text.charCodeAt(at - 1)) && text.charAt(at + 1) !== '<') at = endOfPath(text, at);
     else if (c === '/' && text.charAt(at + 1) === '*') at = Math.max(at, text.indexOf('*/', at) + 1);
     else if (c === '(' || c === '[' || c === '{') open.push(CLOSING[c] as string);
     else if (c === open[open.length - 1]) {
@@ -109,6 +154,7 @@ export function readCall(text: string, from: number): Call | null {
   const result = /^\s+= (\?|0x[0-9a-f]+|-?\d+)/.exec(text.slice(at));
   if (open.length > 0 || result === null) return null;
   const [whole, value] = result as unknown as [string, string];
+  if (args.length === 1 && args[0] === '') args.pop();
   return { args, result: value === '?' ? NaN : Number(value), rest: text.slice(at + whole.length) };
 }
 
