@@ -13,6 +13,7 @@
  * `captured.freePointers` is false, and only the numbers of calls and bytes can be had from them. Import the raw file (`heaptrack --raw`) to replay it.
  */
 import { Flag, Op, UserError, type EventSink, type TraceHeader } from '../event.js';
+import { guarded, type Emit } from '../guard.js';
 import { decodeText, emptyHeader, type ImportContext, type LineInput, type TraceFormat } from '../format.js';
 import { Scanner } from '../scan.js';
 
@@ -31,12 +32,15 @@ class HeaptrackReader {
   private readonly header = emptyHeader('heaptrack');
   private number = 0;
   private versionSeen = false;
+  private readonly emit: Emit;
 
   constructor(
     private readonly sink: EventSink,
     private readonly input: LineInput,
     private readonly context: ImportContext,
-  ) {}
+  ) {
+    this.emit = guarded(sink, (cause) => this.loss(cause));
+  }
 
   line(line: string, number: number): void {
     this.number = number;
@@ -89,7 +93,7 @@ class HeaptrackReader {
   end(): TraceHeader {
     const { header } = this;
     if (!this.versionSeen) throw new UserError(`${this.input.where(1)}: no version line 'v VERSION FORMAT'; expected a file that heaptrack wrote`);
-    this.sink.push(this.time, PID, PID, Op.exit, 0, 0, 0, 0, Flag.group, 0);
+    this.emit(this.time, PID, PID, Op.exit, 0, 0, 0, 0, Flag.group, 0);
     header.captured.heap = true;
     header.captured.freePointers = this.raw !== false;
     header.clock = 'relative';
@@ -131,7 +135,7 @@ class HeaptrackReader {
       if (!this.isRaw(false) || this.sizes[size] === undefined) this.loss(MALFORMED);
       else {
         this.live[size] = (this.live[size] ?? 0) + 1;
-        this.sink.push(this.time, PID, PID, Op.malloc, 0, this.sizes[size] as number, 0, size, 0, 0);
+        this.emit(this.time, PID, PID, Op.malloc, 0, this.sizes[size] as number, 0, size, 0, 0);
       }
     } else {
       scan.blanks();
@@ -139,7 +143,7 @@ class HeaptrackReader {
       scan.blanks();
       const pointer = scan.hex();
       if (Number.isNaN(trace) || !(pointer > 0) || scan.at !== scan.line.length || !this.isRaw(true)) this.loss(MALFORMED);
-      else this.sink.push(this.time, PID, PID, Op.malloc, pointer, size, 0, 0, 0, 0);
+      else this.emit(this.time, PID, PID, Op.malloc, pointer, size, 0, 0, 0, 0);
     }
   }
 
@@ -147,11 +151,11 @@ class HeaptrackReader {
     const { scan } = this;
     const value = scan.hex();
     if (Number.isNaN(value) || scan.at !== scan.line.length) this.loss(MALFORMED);
-    else if (this.raw !== false) this.sink.push(this.time, PID, PID, Op.free, value, 0, 0, 0, 0, 0);
+    else if (this.raw !== false) this.emit(this.time, PID, PID, Op.free, value, 0, 0, 0, 0, 0);
     else if ((this.live[value] ?? 0) === 0) this.loss('free of an allocation that is not live');
     else {
       (this.live[value] as number)--;
-      this.sink.push(this.time, PID, PID, Op.free, 0, 0, 0, value, 0, 0);
+      this.emit(this.time, PID, PID, Op.free, 0, 0, 0, value, 0, 0);
     }
   }
 }

@@ -7,8 +7,9 @@
  * counts accesses. Lackey tells neither what is mapped nor forks; with --trace-children the children's accesses are mixed in under one pid.
  * `--trace-superblocks` lines (SB) repeat what the fetches say and are left out.
  */
-import { Op, type EventSink, type TraceHeader } from '../event.js';
+import { Flag, Op, type EventSink, type TraceHeader } from '../event.js';
 import { decodeText, emptyHeader, type LineInput, type TraceFormat } from '../format.js';
+import { guarded, type Emit } from '../guard.js';
 import { Scanner } from '../scan.js';
 
 const ACCESS_LINE = /^(?:I {2}| [LSM] )[0-9a-f]+,\d+$/;
@@ -20,13 +21,18 @@ class LackeyReader {
   private pid = 0;
   private time = 0;
   private command = '';
+  private number = 0;
+  private readonly emit: Emit;
 
   constructor(
     private readonly sink: EventSink,
     private readonly input: LineInput,
-  ) {}
+  ) {
+    this.emit = guarded(sink, (cause) => this.loss(cause));
+  }
 
   line(line: string, number: number): void {
+    this.number = number;
     const { scan } = this;
     const first = line.charCodeAt(0);
     const kind = first === 32 ? line.charCodeAt(1) : first;
@@ -34,15 +40,16 @@ class LackeyReader {
       scan.over(line, 2).blanks();
       const address = scan.hex();
       const bytes = scan.eat(',') ? scan.decimal() : NaN;
-      if (address >= 0 && bytes > 0 && scan.at === line.length) {
-        this.access(kind, address, bytes);
+      if (bytes > 0 && scan.at === line.length) {
+        if (address < 0) this.loss('access at a kernel address');
+        else this.access(kind, address, bytes);
         return;
       }
     } else if (first === 61) {
       this.own(line);
       return;
     } else if (line === '' || line.startsWith('SB ')) return;
-    this.sink.loss('line that is not an access (output of the program?)', this.input.where(number));
+    this.loss('line that is not an access (output of the program?)');
   }
 
   end(): TraceHeader {
@@ -52,14 +59,18 @@ class LackeyReader {
     return header;
   }
 
+  private loss(cause: string): void {
+    this.sink.loss(cause, this.input.where(this.number));
+  }
+
   private access(kind: number, address: number, bytes: number): void {
-    const { sink, time } = this;
+    const { emit, time } = this;
     const pid = this.pid === 0 ? (this.pid = UNKNOWN_PID) : this.pid;
     this.time++;
-    if (kind === 73) sink.push(time, pid, pid, Op.fetch, address, bytes, 0, 0, 0, 0);
+    if (kind === 73) emit(time, pid, pid, Op.fetch, address, bytes, 0, 0, 0, 0);
     else {
-      if (kind !== 83) sink.push(time, pid, pid, Op.read, address, bytes, 0, 0, 0, 0);
-      if (kind !== 76) sink.push(time, pid, pid, Op.write, address, bytes, 0, 0, 0, 0);
+      if (kind !== 83) emit(time, pid, pid, Op.read, address, bytes, 0, 0, 0, 0);
+      if (kind !== 76) emit(time, pid, pid, Op.write, address, bytes, 0, 0, 0, 0);
     }
   }
 
@@ -71,7 +82,7 @@ class LackeyReader {
     if (this.pid === 0) this.pid = Number(pid);
     if (text.startsWith('Command: ')) this.command = decodeText(text.slice(9));
     const code = /^Exit code: +(-?\d+)$/.exec(text);
-    if (code !== null) this.sink.push(this.time, this.pid, this.pid, Op.exit, 0, 0, 0, Number(code[1]), 1 << 13, 0);
+    if (code !== null) this.emit(this.time, this.pid, this.pid, Op.exit, 0, 0, 0, Number(code[1]), Flag.group, 0);
   }
 }
 

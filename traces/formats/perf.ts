@@ -13,9 +13,10 @@
  */
 import { Flag, Op, type EventSink, type TraceHeader } from '../event.js';
 import { decodeText, emptyHeader, type ImportContext, type LineInput, type TraceFormat } from '../format.js';
+import { guarded, type Emit } from '../guard.js';
 import { Calls, Sys } from '../linux/calls.js';
 import { Images, readMapping } from '../linux/images.js';
-import { Objects, type Emit } from '../linux/objects.js';
+import { Objects } from '../linux/objects.js';
 import { isFrame, looksLikeSample, readCachePages, readColumns, type SampleColumns } from '../linux/perf-line.js';
 import { PerfTasks } from '../linux/perf-tasks.js';
 import { readFiles, readTruth, UNKNOWN_FILES, type FileTable, type Reading } from '../linux/sides.js';
@@ -59,10 +60,9 @@ class PerfReader {
     readings: readonly Reading[],
   ) {
     const timeline = (this.timeline = new Timeline(sink, readings));
-    const emit: Emit = (time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text) =>
-      timeline.emit(time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text);
-    this.emit = emit;
     const loss = (cause: string): void => this.loss(cause);
+    const emit = guarded(timeline, loss);
+    this.emit = emit;
     this.objects = new Objects(emit, files);
     this.tasks = new Tasks(emit);
     this.images = new Images(emit, this.objects, loss);

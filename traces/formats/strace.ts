@@ -11,9 +11,10 @@
  */
 import { decodeText, emptyHeader, type LineInput, type TraceFormat } from '../format.js';
 import type { EventSink, TraceHeader } from '../event.js';
+import { guarded } from '../guard.js';
 import { Calls } from '../linux/calls.js';
 import { exitCodeOf, MEMORY_CALLS, setArguments, valueOf } from '../linux/names.js';
-import { Objects, type Emit } from '../linux/objects.js';
+import { Objects } from '../linux/objects.js';
 import { pathOf, quoted, readCall, readPrefix, StraceClock, type Call, type Prefix } from '../linux/strace-line.js';
 import { Clone, NO_CALL, PERFORMED, Tasks, type Backing, type Task } from '../linux/tasks.js';
 import { Scanner } from '../scan.js';
@@ -63,8 +64,7 @@ class StraceReader {
     private readonly sink: EventSink,
     private readonly input: LineInput,
   ) {
-    const emit: Emit = (time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text) =>
-      sink.push(time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text);
+    const emit = guarded(sink, (cause) => this.loss(cause));
     this.objects = new Objects(emit);
     this.tasks = new Tasks(emit);
     this.calls = new Calls({

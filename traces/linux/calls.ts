@@ -9,7 +9,8 @@
  * mappings; a huge-page mapping (hugetlb) is imported as if its pages were small.
  */
 import { Flag, Op } from '../event.js';
-import { isZeroDevice, type Emit, type Objects } from './objects.js';
+import type { Emit } from '../guard.js';
+import { isZeroDevice, type Objects } from './objects.js';
 import type { FileIdentity } from './sides.js';
 import { PERFORMED, type Backing, type Descriptor, type Process, type Task } from './tasks.js';
 

@@ -8,7 +8,8 @@
  * Without system calls nobody tells munmap, and mprotect looks like mmap: a range that is mapped already with the same backing is taken for mprotect.
  */
 import { Flag, Op } from '../event.js';
-import { isZeroDevice, type Emit, type Objects } from './objects.js';
+import type { Emit } from '../guard.js';
+import { isZeroDevice, type Objects } from './objects.js';
 import { Ranges } from './ranges.js';
 import { fileKey, type FileIdentity } from './sides.js';
 import type { Backing, Space, Task } from './tasks.js';

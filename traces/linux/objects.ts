@@ -3,8 +3,9 @@
  *
  * Sizes and absent page-cache pages come from what lies beside a recording (sides.ts), from shmget and from ftruncate. A size of 0 means unknown.
  */
-import { Flag, Op, type EventSink } from '../event.js';
+import { Flag, Op } from '../event.js';
 import { decodeText } from '../format.js';
+import type { Emit } from '../guard.js';
 import { UNKNOWN_FILES, type FileFacts, type FileIdentity, type FileTable } from './sides.js';
 
 const PAGE = 4096;
@@ -12,9 +13,6 @@ const PAGE = 4096;
 const ORDER_UNIT = 281474976710656;
 /** Objects belong to no process: their events carry the kernel's pid. */
 const KERNEL = -1;
-
-/** Where model and importers put events: EventSink.push with the importer's own time. */
-export type Emit = EventSink['push'];
 
 /** Memory that exists only as shared memory: its pages are never read from a disk. */
 const isSharedMemory = (path: string): boolean => path.startsWith('/dev/shm/') || path.startsWith('/memfd:') || path.startsWith('/SYSV');

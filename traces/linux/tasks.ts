@@ -5,7 +5,7 @@
  * A tid that appears without having been created in the recording is taken for a process of its own until something says otherwise (`home`).
  */
 import { Flag, Op } from '../event.js';
-import type { Emit } from './objects.js';
+import type { Emit } from '../guard.js';
 import type { FileIdentity } from './sides.js';
 
 /** include/uapi/linux/sched.h */

@@ -41,7 +41,7 @@ export class Timeline {
   }
 
   /** EventSink.push, with the readings that ended before put in first. */
-  emit(
+  push(
     time: number,
     pid: number,
     tid: number,

@@ -43,6 +43,9 @@ describe('lackey', () => {
       [Op.fetch, 4, 1],
       [Op.write, 0x20, 1],
     ]);
-    expect(losses).toEqual([{ cause: 'line that is not an access (output of the program?)', count: 7, first: 'sample:2' }]);
+    expect(losses).toEqual([
+      { cause: 'line that is not an access (output of the program?)', count: 6, first: 'sample:2' },
+      { cause: 'access at a kernel address', count: 1, first: 'sample:8' },
+    ]);
   });
 });
