@@ -238,8 +238,7 @@ class DictionaryBuilder {
     let fits = true;
     for (let i = 0; i < n; i++) {
       const v = values[i] as number;
-      const high = Math.floor(v / 4294967296);
-      let slot = Math.imul(((v - high * 4294967296) | 0) ^ Math.imul(high | 0, 0x85ebca6b), 0x9e3779b1) >>> 17;
+      let slot = Math.imul((v | 0) ^ Math.imul((v * 2 ** -32) | 0, 0x85ebca6b), 0x9e3779b1) >>> 17;
       let index = slots[slot] as number;
       while (index !== 0 && table[index - 1] !== v) {
         slot = (slot + 1) & (HASH_SLOTS - 1);

@@ -10,7 +10,7 @@ import type { ImportContext, InputPart, LineInput, TraceFormat } from '../format
 import { BROKEN_QUOTES, CSV_COLUMNS, pushRow } from '../csv-columns.js';
 import { CountingSink, HeaderLines, knownColumns, readLayout, type CsvLayout } from '../csv-header.js';
 import { parseRecords, splitRecords } from '../csv-quoted.js';
-import { CsvScanner } from '../csv-scan.js';
+import { makeCsvScanner, type CsvScanner } from '../csv-scan.js';
 
 const QUOTE = 34;
 const NEWLINE = 10;
@@ -149,6 +149,6 @@ class PartReader {
   }
 
   private startRows(layout: CsvLayout): void {
-    this.scanner = new CsvScanner(layout.columns, layout.positions, layout.delimiter, this.sink, (cause, line) => this.sink.loss(cause, this.where(line)));
+    this.scanner = makeCsvScanner(layout.columns, layout.positions, layout.delimiter, this.sink, (cause, line) => this.sink.loss(cause, this.where(line)));
   }
 }
