@@ -13,7 +13,7 @@ import { importBytes } from './formats/importing.js';
 describe('guarded', () => {
   it('passes on what the container accepts, and counts the rest', () => {
     const list = new EventList();
-    const writer = new FwtWriter(new MemoryTarget());
+    const writer = new FwtWriter(new MemoryTarget(1 << 22));
     const losses: string[] = [];
     const emit = guarded({ push: (...event) => (list.push(...event), writer.push(...event)) }, (cause) => losses.push(cause));
     const push = (addr: number, size = 1, addr2 = 0, pid = 1): void => emit(0, pid, pid, Op.read, addr, size, addr2, 0, 0, 0);

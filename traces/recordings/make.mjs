@@ -1,0 +1,37 @@
+/**
+ * Makes the bundled recordings from what the recorders wrote (README.md tells the commands): node traces/recordings/make.mjs RAW [OUT]
+ *
+ * RAW holds one file or directory a recording, under the names below. The program must have been built (npm run build).
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { FwtWriter } from '../../dist/traces/index.js';
+import { importInto } from '../../dist/traces/import.js';
+
+const linux = { release: '6.18', thp: 'madvise', pt_reclaim: 'y' };
+const recordings = {
+  bash: { kernel: linux, about: 'shell script with some 48 forks, pipes and substitutions' },
+  gcc: { kernel: linux, about: 'gcc -c of a small file: driver, cc1, as' },
+  madv: { kernel: linux, about: 'large mappings with madvise, mremap, mlock, populate and huge pages' },
+  pyfork: { kernel: linux, about: 'python: os.fork with copy-on-write in parent, child and grandchild' },
+  shm: { kernel: linux, about: 'System V and POSIX shared memory with a fork' },
+  'sort-threads': { kernel: linux, about: 'sort -n --parallel=4 -S 40M of 700000 numbers' },
+  'sqlite-heap': { kernel: {}, about: 'sqlite3 in memory: 20000 rows, an index, grouping, updates, deletions' },
+  'perl-heap': { kernel: {}, about: 'perl counting words with hashes of arrays' },
+  'sort-every-access': { kernel: {}, about: 'sort /etc/services, every fetch, load and store' },
+};
+
+const [raw, out = new URL('.', import.meta.url).pathname] = process.argv.slice(2);
+if (raw === undefined) {
+  console.error('usage: node traces/recordings/make.mjs RAW [OUT]');
+  process.exit(2);
+}
+mkdirSync(out, { recursive: true });
+for (const [name, { kernel, about }] of Object.entries(recordings)) {
+  const writer = new FwtWriter(join(out, `${name}.fwt`), { codec: 'deflate', strict: true });
+  const header = await importInto([join(raw, name)], writer, { strict: true });
+  Object.assign(header.kernel, kernel);
+  header.provenance.program = about;
+  const { rows } = writer.finish(header);
+  console.log(`${name}: ${rows} events`);
+}
