@@ -95,6 +95,8 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
   const keys = new Float64Array(buffer);
   const words = new Int32Array(buffer);
   const trees = new Int32Array((maxTrees + 1) << Tree.shift);
+  // First page of each tree's last answer: `start` of a VMA found at random is far away, and the searches only read `end`.
+  const hitStart = new Float64Array(maxTrees + 1);
   const pool = new Int32Array(Pool.cells);
   // The path of the last descent, by level: the inner node and which child was taken.
   const pathNode = new Int32Array(32);
@@ -188,6 +190,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     trees[(t + Tree.first) | 0] = 0;
     trees[(t + Tree.last) | 0] = 0;
     trees[(t + Tree.hit) | 0] = 0;
+    hitStart[id] = 0;
     trees[(t + Tree.live) | 0] = 1;
     return id;
   }
@@ -224,6 +227,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     trees[(t + Tree.first) | 0] = 0;
     trees[(t + Tree.last) | 0] = 0;
     trees[(t + Tree.hit) | 0] = 0;
+    hitStart[tree] = 0;
     trees[(t + Tree.live) | 0] = 0;
     trees[(t + Tree.link) | 0] = pool[Pool.freeTree]!;
     pool[Pool.freeTree] = tree;
@@ -288,22 +292,39 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
   }
 
   function find(tree: number, page: number): number {
-    const t = tree << Tree.shift;
-    const hit = trees[(t + Tree.hit) | 0]!;
+    const hit = trees[((tree << Tree.shift) + Tree.hit) | 0]!;
     // Id 0 holds the empty range [0, 0).
-    if (start[hit]! <= page && page < end[hit]!) return hit;
-    const v = floorOf(t, page);
-    if (page < end[v]! && v !== 0) {
-      trees[(t + Tree.hit) | 0] = v;
-      return v;
+    return hitStart[tree]! <= page && page < end[hit]! ? hit : search(tree, page);
+  }
+
+  /** find without the remembered answer, which it renews. */
+  function search(tree: number, page: number): number {
+    const t = tree << Tree.shift;
+    const n = leafOf(t, page);
+    const k = n << Node.keyShift;
+    const e = ((n << Node.wordShift) + Node.entries) | 0;
+    const p = rank(k, page);
+    let v = 0;
+    let from = 0;
+    if (p !== 0) {
+      v = words[(e + p - 1) | 0]!;
+      from = keys[(k + p - 1) | 0]!;
+    } else {
+      // The VMA before a leaf may reach beyond the separator.
+      if (words[((n << Node.wordShift) + Node.count) | 0] === 0) return 0;
+      v = before[words[e]!]!;
+      from = start[v]!;
     }
-    return 0;
+    if (v === 0 || page >= end[v]!) return 0;
+    trees[(t + Tree.hit) | 0] = v;
+    hitStart[tree] = from;
+    return v;
   }
 
   function findFrom(tree: number, page: number): number {
     const t = tree << Tree.shift;
     const hit = trees[(t + Tree.hit) | 0]!;
-    if (start[hit]! <= page && page < end[hit]!) return hit;
+    if (hitStart[tree]! <= page && page < end[hit]!) return hit;
     const v = floorOf(t, page);
     if (v === 0) return trees[(t + Tree.first) | 0]!;
     return page < end[v]! ? v : after[v]!;
@@ -524,7 +545,10 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     if (right !== 0) before[right] = left;
     else trees[(t + Tree.last) | 0] = left;
     trees[(t + Tree.count) | 0] = (trees[(t + Tree.count) | 0]! - 1) | 0;
-    if (trees[(t + Tree.hit) | 0] === vma) trees[(t + Tree.hit) | 0] = 0;
+    if (trees[(t + Tree.hit) | 0] === vma) {
+      trees[(t + Tree.hit) | 0] = 0;
+      hitStart[tree] = 0;
+    }
     if (dropEntry(leaf, p) < Node.min) rebalance(t);
   }
 
@@ -541,6 +565,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     if ((left !== 0 && start[left]! >= page) || (right !== 0 && start[right]! <= page))
       throw new Error(`vma-tree: start ${page} would change the order of VMA ${vma} in tree ${tree}`);
     start[vma] = page;
+    if (trees[(t + Tree.hit) | 0] === vma) hitStart[tree] = page;
     keys[((leaf << Node.keyShift) + p) | 0] = page;
     // The separators on either side of the leaf must stay between what they separate.
     const height = trees[(t + Tree.height) | 0]!;
@@ -698,6 +723,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     if (left !== 0 && after[left] !== 0) fail(tree, `a VMA follows the last: ${after[left]}`);
     const hit = trees[t + Tree.hit]!;
     if (hit !== 0 && !seen.includes(hit)) fail(tree, `remembers VMA ${hit}, which it does not hold`);
+    if (hitStart[tree] !== start[hit]) fail(tree, `remembers ${hitStart[tree]} as the start of VMA ${hit}`);
     return nodes;
   }
 
