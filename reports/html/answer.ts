@@ -27,12 +27,20 @@ function bars(trace: ReportTrace, comparison: Comparison): Markup {
   return markup`<dd class="bars">${rows}</dd>`;
 }
 
+/** Differences too small to be worth a sentence: shares within a point, anything else within two in a hundred. */
+function tellsApart(comparison: Comparison): boolean {
+  if (comparison.kind !== 'ranked') return false;
+  const present = comparison.values.filter((value) => value !== null);
+  const isShare = comparison.unit === '%' || comparison.metric.unit === 'index';
+  return isShare ? Math.max(...present) - Math.min(...present) >= 0.01 : comparison.factor >= 1.02;
+}
+
 /** Headline metrics in which strategies differ, the widest apart first; unlike metrics that say the same twice. */
 function differing(model: ReportModel, trace: ReportTrace): Comparison[] {
   const all = model.metrics
     .filter((metric) => metric.deterministic && (metric.headline || metric.name === 'free_huge_score') && metric.name !== 'frames_peak')
     .map((metric) => compare(trace, metric))
-    .filter(({ kind }) => kind === 'ranked')
+    .filter(tellsApart)
     .sort((a, b) => b.factor - a.factor);
   const saysHuge = all.some(({ metric }) => metric.name === 'free_huge_score');
   return all.filter(({ metric }) => !(saysHuge && metric.name === 'unusable_free_index_order_9'));
@@ -109,7 +117,7 @@ function sentence(model: ReportModel, trace: ReportTrace): Markup {
   const first = need(model, trace);
   if (trace.strategies.length === 1) return markup`${first}.`;
   const told = clauses(trace, differing(model, trace).slice(0, 3));
-  if (told.length === 0) return markup`${first}, and no headline metric tells them apart.`;
+  if (told.length === 0) return markup`${first}, and no headline metric tells them far apart.`;
   return markup`${first}. ${joined(told, '; ')}.`;
 }
 
@@ -140,7 +148,7 @@ function headlines(model: ReportModel, trace: ReportTrace): Markup {
     </div>`,
     markup`<div>
       <dt>page tables</dt>
-      <dd><b>${ratio === null ? '–' : grouped(ratio * 100, 2)}</b> % of user memory</dd>
+      <dd><b>${ratio === null ? '–' : grouped(ratio * 100, ratio >= 1 ? 0 : ratio >= 0.1 ? 1 : 2)}</b> % of user memory</dd>
       <dd>${grouped(tables)} table frames, ${bytes(tables * trace.pageSize)}. Full tables would cost 0.20 %.</dd>
     </div>`,
     ...differing(model, trace)

@@ -64,29 +64,47 @@ function pen(): { moveTo(x: number, y: number): void; lineTo(x: number, y: numbe
   let text = '';
   let letter = '';
   let [atX, atY] = [0, 0];
+  let [heldX, heldY] = [0, 0];
   const say = (command: string, numbers: readonly number[]): void => {
     const words = numbers.map((tenths) => String(tenths / 10).replace(/^(-?)0\./, '$1.'));
     const joined = words.map((word, i) => (i === 0 && command !== letter ? word : word.startsWith('-') ? word : ` ${word}`)).join('');
     text += (command === letter ? '' : command) + joined;
     letter = command;
   };
+  const flush = (): void => {
+    if (heldX !== 0 || heldY !== 0) say('l', [heldX, heldY]);
+    [heldX, heldY] = [0, 0];
+  };
   return {
     moveTo(x, y) {
+      flush();
       [atX, atY] = [Math.round(x * 10), Math.round(y * 10)];
       say('M', [atX, atY]);
       letter = 'M';
     },
     lineTo(x, y) {
       const [toX, toY] = [Math.round(x * 10), Math.round(y * 10)];
-      if (toY === atY && toX === atX) return;
-      say('l', [toX - atX, toY - atY]);
+      const [dx, dy] = [toX - atX, toY - atY];
       [atX, atY] = [toX, toY];
+      if (dx === 0 && dy === 0) return;
+      // Moves along one axis in one direction become one.
+      if ((dy === 0 && heldY === 0 && dx * heldX > 0) || (dx === 0 && heldX === 0 && dy * heldY > 0)) {
+        heldX += dx;
+        heldY += dy;
+        return;
+      }
+      flush();
+      [heldX, heldY] = [dx, dy];
     },
     closePath() {
+      flush();
       text += 'z';
       letter = '';
     },
-    text: () => text,
+    text() {
+      flush();
+      return text;
+    },
   };
 }
 
@@ -148,7 +166,7 @@ export function lengthAxis(b: Box, max: number, what: string): { x: Scale; svg: 
   const x = linear([0, Math.max(max, 1)], [b.left, b.right]);
   const [size, prefix] = MAGNITUDES.find(([magnitude]) => max >= magnitude) ?? [1, ''];
   const end = `${compact(max / size)}${prefix === '' ? '' : `${NARROW_SPACE}${prefix}`} ${what}`;
-  const room = b.right - textWidth(end, 10.5) - 14;
+  const room = b.right - textWidth(end, 10.5) - 18;
   const all = scaleLinear()
     .domain([0, max / size])
     .ticks(4);

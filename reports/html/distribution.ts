@@ -13,7 +13,7 @@ import { markup } from './markup.js';
 import type { Markup } from './markup.js';
 import { scrolling } from './memory-table.js';
 import { dash, dot } from './strategy.js';
-import { allOf, namedAll } from './words.js';
+import { namedAll, shortNames } from './words.js';
 import { compact, grouped } from '../format.js';
 
 const SUPERSCRIPT = '⁰¹²³⁴⁵⁶⁷⁸⁹';
@@ -61,6 +61,7 @@ function tail(distribution: Distribution): Point[] {
 
 /** A name like pmm_allocate_steps in words. */
 export function titleOf(name: string): string {
+  if (name === 'walk_refs_per_walk') return 'Table reads per walk';
   const words = name
     .replace(/^pmm_/, '')
     .replace(/_(steps|refs|count)$/, '')
@@ -141,7 +142,7 @@ export function tailChart(trace: ReportTrace, name: string): Markup | null {
     return path(linePath(line), 'ln', dash(index)) + marked.map(([at, part]) => dot(index, axes.x(at), axes.y(part))).join('');
   });
   const words = groups.map(({ value, strategies }) => {
-    const who = strategies.length === trace.strategies.length && trace.strategies.length > 1 ? allOf(trace) : strategies.map((s) => s.label).join(', ');
+    const who = shortNames(strategies, trace);
     const most = compact(value[value.length - 1][0]);
     return labels.place(value.length === 1 ? `${who}: always ${most}` : `${who}: at most ${most}`, spotsFor(value, axes));
   });

@@ -7,10 +7,10 @@ import { box, drawing, eventAxis, label, linear, path, px } from './chart.js';
 import { markup, raw } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
-import { HUGE_ORDER } from './model.js';
+import { HUGE_ORDER, sharing } from './model.js';
 import type { ReportStrategy, ReportTrace } from './model.js';
 import type { Section } from './section.js';
-import { named } from './words.js';
+import { named, namedAll } from './words.js';
 import { grouped } from '../format.js';
 
 /** Upper ends of the classes, in thousandths; class 0 is exactly 0. */
@@ -54,7 +54,8 @@ function columnsOf(points: readonly FragmentationPoint[], events: number, orders
 
 const ROW = 10.5;
 
-function heatMap(trace: ReportTrace, strategy: ReportStrategy): Markup {
+function heatMap(trace: ReportTrace, strategies: readonly ReportStrategy[]): Markup {
+  const [strategy] = strategies;
   const points = strategy.cell.fragmentation;
   const orders = points[0].unusableIndex.length;
   const b = box(32 + orders * ROW + 24, { left: 42, right: 46, top: 32, bottom: 24 });
@@ -93,7 +94,7 @@ function heatMap(trace: ReportTrace, strategy: ReportStrategy): Markup {
   const says = `${strategy.label}: unusable free space index by order over the run; at the end ${(end.unusableIndex[Math.min(HUGE_ORDER, orders - 1)] / 1000).toFixed(2)} at order ${Math.min(HUGE_ORDER, orders - 1)}`;
   const content = paths.map((d, i) => path(d, `u${i}`)).join('') + path(gaps, 'gap') + framed + values.join('') + axis.svg + peak + names;
   return markup`<div class="sm">
-    <h4>${named(strategy)}</h4>
+    <h4>${namedAll(strategies, trace)}</h4>
     ${drawing(b, says, content, { trace: trace.index, cell: strategy.index, events: trace.events })}
   </div>`;
 }
@@ -114,10 +115,11 @@ function endsOf({ cell }: ReportStrategy): Ends {
 }
 
 /** Free blocks by order: hollow at the peak, filled at the end, on a logarithmic scale that has room for 0. */
-function blocksChart(strategy: ReportStrategy, most: number): Markup {
+function blocksChart(trace: ReportTrace, strategies: readonly ReportStrategy[], most: number): Markup {
+  const [strategy] = strategies;
   const { peak, end } = endsOf(strategy);
   const orders = end.freeBlocks.length;
-  const b = box(30 + orders * 13 + 40, { left: 42, right: 16, top: 30, bottom: 40 });
+  const b = box(24 + orders * 13 + 40, { left: 42, right: 16, top: 24, bottom: 40 });
   const scale = linear([-1, Math.max(1, Math.log2(most))], [b.left + 6, b.right]);
   const x = (count: number): number => scale(count === 0 ? -1 : Math.log2(count));
   const y = (order: number): number => b.bottom - (order + 0.5) * 13;
@@ -139,7 +141,7 @@ function blocksChart(strategy: ReportStrategy, most: number): Markup {
   const says = `${strategy.label}: free blocks by order at the peak and at the end`;
   const titles = label(0, b.top - 9, 'order', 'al') + label((b.left + b.right) / 2, b.bottom + 32, 'free blocks (log scale)', 'al', 'middle');
   return markup`<div class="sm">
-    <h4>${named(strategy)} <span class="sub">○ peak ● end</span></h4>
+    <h4>${namedAll(strategies, trace)} <span class="sub">○ peak ● end</span></h4>
     ${drawing(b, says, grid + path(ranges, 'rng') + dots + names + titles)}
   </div>`;
 }
@@ -197,11 +199,11 @@ function body(trace: ReportTrace): Markup | null {
   if (have.length === 0) return null;
   const most = Math.max(2, ...have.flatMap((strategy) => [...endsOf(strategy).peak.freeBlocks, ...endsOf(strategy).end.freeBlocks]));
   const said: Part = have
-    .map(({ label: name, cell }) => `${name} ${Math.round((cell.fragmentation[cell.fragmentation.length - 1].unusableIndex[HUGE_ORDER] ?? 0) / 10)} %`)
+    .map(({ label: name, cell }) => `${name} ${Math.round((cell.fragmentation[cell.fragmentation.length - 1].unusableIndex[HUGE_ORDER] ?? 0) / 10)}\u00a0%`)
     .join(', ');
-  return markup`<div class="grid3">${have.map((strategy) => heatMap(trace, strategy))}</div>
+  return markup`<div class="grid3">${sharing(have, ({ cell }) => cell.fragmentation.map(({ event, unusableIndex }) => [event, unusableIndex])).map(({ strategies }) => heatMap(trace, strategies))}</div>
     <p class="cap">At the end a request of order ${HUGE_ORDER} cannot use this much of free memory: ${said}.</p>
-    <div class="grid3">${have.map((strategy) => blocksChart(strategy, most))}</div>
+    <div class="grid3">${sharing(have, endsOf).map(({ strategies }) => blocksChart(trace, strategies, most))}</div>
     <p class="cap">Free blocks by order at the peak and at the end. Strategies without blocks of their own: what their free frames would merge to.</p>
     ${table(trace, have)}`;
 }

@@ -5,7 +5,7 @@ import type { Point } from './chart.js';
 import { markup } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { dash, dot } from './strategy.js';
-import { allOf } from './words.js';
+import { shortNames } from './words.js';
 import { compact } from '../format.js';
 
 export interface Lines {
@@ -14,11 +14,6 @@ export interface Lines {
 }
 
 const MARKS = 4;
-
-function endName(trace: ReportTrace, strategies: readonly ReportStrategy[]): string {
-  if (trace.strategies.length > 1 && strategies.length === trace.strategies.length) return allOf(trace);
-  return strategies.map((s) => s.label).join(', ');
-}
 
 /** Points on the lines, at different places for different strategies so that marks do not hide each other. */
 function marks(line: Lines, points: readonly Point[]): string {
@@ -41,7 +36,7 @@ export function linesChart(trace: ReportTrace, title: Part, what: string, unit: 
   // Nearly constant values stay nearly level lines: the axis spans at least a tenth of them.
   const slack = fromZero ? 0 : Math.max(0, high * 0.1 - (high - low)) / 2;
   const ticks = niceRange(fromZero ? 0 : low - slack, high + slack, 4);
-  const names = drawn.map((line) => endName(trace, line.strategies));
+  const names = drawn.map((line) => shortNames(line.strategies, trace, 12));
   const lasts = drawn.map(({ values }) => values.filter((value) => value !== null).at(-1) ?? 0);
   const short = drawn.map((_, i) => (drawn.length === 1 ? compact(lasts[i]) : `${names[i]} ${compact(lasts[i])}`));
   const margin = Math.min(118, Math.max(46, ...short.map((text) => textWidth(text, 10.5) + 8)));

@@ -27,9 +27,11 @@ const ARROWS: Readonly<Record<Metric['better'], readonly [string, string]>> = {
 function unitLine(metric: Metric, unit: string, kind: Comparison['kind'], count: number): Markup {
   const [arrow, words] = ARROWS[metric.better];
   const mark = arrow === '' ? null : markup`<span class="arrow" aria-hidden="true">${arrow}</span><span class="vh">${words}</span> `;
-  const parts = [unit === '' ? metric.unit : unit, kind === 'level' && count > 1 ? 'level' : '', metric.deterministic ? '' : 'clock'].filter(
-    (part) => part !== '',
-  );
+  const parts = [
+    unit === '' && metric.unit === 'count' ? 'count' : unit,
+    kind === 'level' && count > 1 ? 'level' : '',
+    metric.deterministic ? '' : 'clock',
+  ].filter((part) => part !== '');
   return markup`<span class="mu">${mark}${parts.join(' · ')}</span>`;
 }
 
@@ -203,9 +205,10 @@ function note(model: ReportModel, trace: ReportTrace): Part {
 function body(model: ReportModel, trace: ReportTrace): Markup {
   const plain = (metrics: readonly Metric[]): Row[] => metrics.map((metric) => ({ comparison: compare(trace, metric), notes: [] }));
   const shown = model.metrics.filter((metric) => metric.deterministic && metric.headline);
-  const rest = model.metrics.filter((metric) => !shown.includes(metric));
+  const measured = (metric: Metric): boolean => metric.deterministic || trace.strategies.some(({ cell }) => (cell.metrics[metric.name] ?? null) !== null);
+  const rest = model.metrics.filter((metric) => !shown.includes(metric) && measured(metric));
   const clocks = CLOCKS.map(([key, metric]) => clockRow(trace, key, metric)).filter((row) => row !== null);
-  const all = either(trace, [...plain(rest), ...clocks.slice(1)], `${trace.name}: the other metrics`);
+  const all = wideTable(trace, [...plain(rest), ...clocks.slice(1)], `${trace.name}: the other metrics`);
   const once =
     clocks.length > 0 && trace.strategies.every(({ timings }) => timings.length < 3) && trace.strategies.length > 1
       ? markup`<p class="cap">Timed once: clock values name no winner.</p>`

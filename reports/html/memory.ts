@@ -9,7 +9,7 @@ import type { Box, Point, Scale } from './chart.js';
 import { markup, raw } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import type { Section } from './section.js';
-import { allOf, inUnit, memoryUnit, named, namedAll } from './words.js';
+import { allOf, inUnit, memoryUnit, namedAll, plural } from './words.js';
 import type { MemoryUnit } from './words.js';
 import { bytes, grouped } from '../format.js';
 import { memoryTable, moreTables } from './memory-table.js';
@@ -37,11 +37,17 @@ export const LEGEND = markup`<ul class="legend" aria-label="Kinds of memory">
 </ul>`;
 
 /** Where a text of that width fits best between two edges: the middle of the thickest stretch, or null when nowhere. */
-function placeBetween(xs: readonly number[], upper: readonly number[], lower: readonly number[], width: number): { x: number; y: number } | null {
+function placeBetween(
+  xs: readonly number[],
+  upper: readonly number[],
+  lower: readonly number[],
+  width: number,
+  avoid: number,
+): { x: number; y: number } | null {
   let best: { x: number; y: number; room: number } | null = null;
   for (let i = 0; i < xs.length; i++) {
     const middle = xs[i];
-    if (middle - width / 2 < xs[0] + 4 || middle + width / 2 > xs[xs.length - 1] - 4) continue;
+    if (middle - width / 2 < xs[0] + 4 || middle + width / 2 > xs[xs.length - 1] - 4 || Math.abs(middle - avoid) < width / 2) continue;
     let top = -Infinity;
     let bottom = Infinity;
     for (let k = 0; k < xs.length; k++) {
@@ -64,7 +70,10 @@ interface Extent {
 }
 
 function extentOf(trace: ReportTrace): Extent {
-  const need = Math.max(1, ...trace.strategies.flatMap(({ series }) => series.used.map((used, i) => used + Math.max(0, series.free[i] - series.whole[i]))));
+  const all = Math.max(1, ...trace.strategies.flatMap(({ series }) => series.used.map((used, i) => used + Math.max(0, series.free[i] - series.whole[i]))));
+  // Where little is used, blocks broken by it would take the whole picture: they end at its upper edge instead.
+  const most = Math.max(1, ...trace.strategies.flatMap(({ series }) => series.used));
+  const need = Math.min(all, most * 3);
   const whole = need > trace.totalFrames * 0.45;
   const unit = memoryUnit((whole ? trace.totalFrames : need) * trace.pageSize);
   const perUnit = unit.size / trace.pageSize;
@@ -87,7 +96,8 @@ function peakLine(x: number, b: Box, text: string): string {
   return path(`M${px(x)} ${px(b.top - 4)}V${px(b.bottom)}`, 'pk') + label(at, b.top - 8, text, 'lb', 'middle');
 }
 
-function stacked(trace: ReportTrace, strategy: ReportStrategy, extent: Extent): Markup {
+function stacked(trace: ReportTrace, strategies: readonly ReportStrategy[], extent: Extent): Markup {
+  const [strategy] = strategies;
   const { series } = strategy;
   const b = box(214, { left: 42, right: 46, top: 34, bottom: 24 });
   const axis = eventAxis(b, trace.events);
@@ -111,8 +121,11 @@ function stacked(trace: ReportTrace, strategy: ReportStrategy, extent: Extent): 
     if (series[layer.key].every((frames) => frames === 0)) continue;
     shapes += path(areaPath(edge(upper), b.bottom), layer.fill);
   }
+  const sampled = Math.max(...series.used);
+  const peakFrames = Math.max(sampled, strategy.cell.metrics['frames_peak'] ?? 0);
+  const peakAt = axis.x(series.event[series.used.indexOf(sampled)]);
   const words = sums.map(({ layer, upper, lower }) => {
-    const at = placeBetween(xs, upper.map(clip), lower.map(clip), textWidth(layer.name) + 10);
+    const at = placeBetween(xs, upper.map(clip), lower.map(clip), textWidth(layer.name) + 10, peakAt);
     return at === null ? '' : label(at.x, at.y, layer.name, layer.text, 'middle');
   });
   const total = series.event.map(() => extent.top);
@@ -120,7 +133,7 @@ function stacked(trace: ReportTrace, strategy: ReportStrategy, extent: Extent): 
     ['free, broken', broken, series.used],
     ['free, whole 2 MiB', total, broken],
   ] as const) {
-    const at = placeBetween(xs, upper.map(clip), lower.map(clip), textWidth(name) + 10);
+    const at = placeBetween(xs, upper.map(clip), lower.map(clip), textWidth(name) + 10, peakAt);
     if (at !== null) words.push(label(at.x, at.y, name, 'lb halo', 'middle'));
   }
 
@@ -140,8 +153,6 @@ function stacked(trace: ReportTrace, strategy: ReportStrategy, extent: Extent): 
 
   const perUnit = extent.unit.size / trace.pageSize;
   const format = tickText(extent.ticks.map((tick) => tick / perUnit));
-  const peakFrames = Math.max(...series.used);
-  const peakAt = axis.x(series.event[series.used.indexOf(peakFrames)]);
   const content = [
     exitWash(trace, b, axis.x, series.event),
     yAxis(b, y, extent.ticks, extent.unit.name, (tick) => format(tick / perUnit)),
@@ -154,7 +165,7 @@ function stacked(trace: ReportTrace, strategy: ReportStrategy, extent: Extent): 
   ];
   const says = `${strategy.label}: memory in use over ${grouped(trace.events)} events, at most ${bytes(peakFrames * trace.pageSize)}, at the end ${bytes(series.used[last] * trace.pageSize)}`;
   return markup`<div class="sm">
-    <h4>${named(strategy)}</h4>
+    <h4>${namedAll(strategies, trace)}</h4>
     ${drawing(b, says, content.join(''), { trace: trace.index, cell: strategy.index, events: trace.events })}
   </div>`;
 }
@@ -211,14 +222,22 @@ function thinLayers(trace: ReportTrace, extent: Extent): Markup[] {
 
 function caption(trace: ReportTrace, extent: Extent): Part {
   const wash = trace.exits === null ? '' : ` Shaded: the last ${trace.exits.count} processes exit.`;
+  const [{ cell, series }] = trace.strategies;
+  const sampled = Math.max(...series.used);
+  const inUse = bytes(sampled * trace.pageSize);
+  const between =
+    (cell.metrics['frames_peak'] ?? 0) > sampled
+      ? ` It lay between two sample points; pictures and tables show the highest of these, with ${inUse} in use.`
+      : '';
   const scale = extent.whole
     ? ''
     : ` The axis ends at ${bytes(extent.top * trace.pageSize)} of ${bytes(trace.totalFrames * trace.pageSize)}; what lies above is free.`;
-  return markup`<p class="cap">Stacked by kind; the dotted line is the peak.${wash}${scale}</p>`;
+  return markup`<p class="cap">Stacked by kind; the dotted line is the peak.${between}${wash}${scale}</p>`;
 }
 
 function body(trace: ReportTrace): Markup | null {
   if (trace.strategies.every(({ series }) => series.event.length < 2)) return null;
+  const drawn = trace.strategies.filter(({ series }) => series.event.length > 1);
   const extent = extentOf(trace);
   const thin = thinLayers(trace, extent);
   const layers =
@@ -226,7 +245,7 @@ function body(trace: ReportTrace): Markup | null {
       ? null
       : markup`<div class="grid3">${thin}</div>
           <p class="cap">The thin layers, each on a scale of its own.</p>`;
-  return markup`<div class="grid3">${trace.strategies.filter(({ series }) => series.event.length > 1).map((strategy) => stacked(trace, strategy, extent))}</div>
+  return markup`<div class="grid3">${sharing(drawn, ({ series }) => series).map(({ strategies }) => stacked(trace, strategies, extent))}</div>
     ${caption(trace, extent)}${layers}${memoryTable(trace)}${moreTables(trace)}`;
 }
 
@@ -235,7 +254,7 @@ function note(trace: ReportTrace): Part {
   const memory = bytes(trace.totalFrames * trace.pageSize);
   const equal = uses.length === 1 && trace.strategies.length > 1 ? `; ${allOf(trace)} use the same number of frames at every moment` : '';
   const processes = columnOf(trace.strategies[0].cell, 'processes_count');
-  const alive = processes === null ? '' : `, ${grouped(Math.max(...processes))} processes at once`;
+  const alive = processes === null ? '' : `, ${grouped(Math.max(...processes))} ${plural(Math.max(...processes), 'process', 'processes')} at once`;
   return `${memory}${alive}${equal}`;
 }
 

@@ -63,6 +63,12 @@ export function columnOf(cell: ReportCell, ...names: readonly string[]): number[
   return index < 0 ? null : cell.timeline.rows.map((row) => row[index] ?? 0);
 }
 
+/** The sum of two columns, or null when one is missing. */
+export function sumOf(cell: ReportCell, one: string, other: string): number[] | null {
+  const [a, b] = [columnOf(cell, one), columnOf(cell, other)];
+  return a === null || b === null ? null : a.map((value, i) => value + b[i]);
+}
+
 /** Usable frames of the cell's memory. */
 export function framesOf(cell: ReportCell): number {
   const usable = cell.config.memmap.reduce((sum, range) => sum + range.count, 0);
@@ -98,7 +104,7 @@ function seriesOf(cell: ReportCell): Series {
   const used = event.map((_, i) => anonymous[i] + file[i] + shared[i] + table[i] + kernel[i]);
   const total = framesOf(cell);
   const free = columnOf(cell, 'free_frames') ?? used.map((frames) => Math.max(0, total - frames));
-  return { event, anonymous, file, shared, table, kernel, used, free, whole: columnOf(cell, 'free_whole_frames') ?? wholeFromBlocks(cell, event) };
+  return { event, anonymous, file, shared, table, kernel, used, free, whole: columnOf(cell, 'free_huge_frames') ?? wholeFromBlocks(cell, event) };
 }
 
 function indexOfMax(values: readonly number[]): number {

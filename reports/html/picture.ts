@@ -8,9 +8,10 @@ import { box, drawing, label, path, px } from './chart.js';
 import { markup, raw } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
+import { sharing } from './model.js';
 import type { ReportStrategy, ReportTrace } from './model.js';
 import type { Section } from './section.js';
-import { named } from './words.js';
+import { named, namedAll } from './words.js';
 import { bytes, grouped } from '../format.js';
 
 const USES = FRAME_USES.length;
@@ -65,22 +66,25 @@ interface Grid {
   readonly columns: number;
   readonly rows: number;
   readonly side: number;
+  /** Rows were left out. */
+  readonly cut: boolean;
 }
 
 const PICTURE_WIDTH = 304;
 
-/** Twice as wide as high, about; rows that are free or missing in every picture of the trace are left out at the bottom. */
-function gridOf(pictures: readonly MemoryPicture[]): Grid & { readonly cut: boolean } {
+/** Wide enough for what is used; rows that are free or missing in every picture of the trace are left out at the end. */
+function gridOf(pictures: readonly MemoryPicture[]): Grid {
   const pieces = Math.max(1, ...pictures.map((picture) => picture.pieces.length / USES));
-  const columns = [16, 32, 64].find((n) => n * n * 0.55 >= pieces) ?? 64;
-  const all = Math.ceil(pieces / columns);
-  let last = 0;
+  let used = 0;
   for (const picture of pictures) {
     piecesOf(picture).forEach(({ kind }, i) => {
-      if (kind !== '' && kind !== 'hole') last = Math.max(last, Math.floor(i / columns));
+      if (kind !== '' && kind !== 'hole') used = Math.max(used, i + 1);
     });
   }
-  const rows = last + 2 >= all ? all : last + 2;
+  const columns = used <= 96 ? 16 : used <= 640 ? 32 : 64;
+  const all = Math.ceil(pieces / columns);
+  const needed = Math.ceil(used / columns) + 1;
+  const rows = needed + 1 >= all ? all : needed;
   return { columns, rows, side: PICTURE_WIDTH / columns, cut: rows < all };
 }
 
@@ -118,14 +122,14 @@ export function picturePatterns(): string {
     .join('');
 }
 
-function drawn(trace: ReportTrace, strategy: ReportStrategy, picture: MemoryPicture, moment: string, grid: Grid): Markup {
+function drawn(trace: ReportTrace, strategies: readonly ReportStrategy[], picture: MemoryPicture, moment: string, grid: Grid): Markup {
   const { side } = grid;
   const height = grid.rows * side;
   const b = box(height + TOP + 8, { left: LEFT, right: 4, top: TOP, bottom: 8 }, LEFT + PICTURE_WIDTH + 6);
   const rows = Array.from({ length: grid.rows - 1 }, (_, i) => `M0 ${i + 1}h${grid.columns}`).join('');
   const columns = Array.from({ length: grid.columns - 1 }, (_, i) => `M${i + 1} 0v${grid.rows}`).join('');
   const rowBytes = grid.columns * picture.framesPerPiece * trace.pageSize;
-  const step = Math.max(1, Math.ceil(grid.rows / 5));
+  const step = Math.max(Math.ceil(grid.rows / 5), Math.ceil(13 / side));
   const labels = Array.from({ length: Math.ceil(grid.rows / step) }, (_, i) =>
     label(LEFT - 5, TOP + i * step * side + Math.min(side, 10), i === 0 ? '0' : bytes(i * step * rowBytes), 'tk', 'end'),
   ).join('');
@@ -134,9 +138,9 @@ function drawn(trace: ReportTrace, strategy: ReportStrategy, picture: MemoryPict
   const empty = pieces.filter((piece) => piece === FREE).length;
   const cells = `<g transform="translate(${LEFT} ${TOP}) scale(${side})">${shapes(picture, grid)}<path d="${rows}${columns}" class="cells"/></g>`;
   const frame = `<rect x="${LEFT}" y="${TOP}" width="${PICTURE_WIDTH}" height="${px(height)}" class="frame"/>`;
-  const says = `${strategy.label}, ${moment}: ${empty} of ${count} pieces of physical memory are wholly free`;
+  const says = `${strategies.map((s) => s.label).join(', ')}, ${moment}: ${empty} of ${count} pieces of physical memory are wholly free`;
   return markup`<div class="sm">
-    <h4>${named(strategy)}, ${moment} <span class="sub">${grouped(empty)} of ${grouped(count)} pieces empty</span></h4>
+    <h4>${namedAll(strategies, trace)}, ${moment} <span class="sub">${grouped(empty)} of ${grouped(count)} pieces empty</span></h4>
     ${drawing(b, says, cells + frame + labels)}
   </div>`;
 }
@@ -185,7 +189,7 @@ function body(trace: ReportTrace): Markup | null {
   const grid = gridOf(pictures);
   const piece = Math.max(...pictures.map((picture) => picture.framesPerPiece)) * trace.pageSize;
   const row = (moment: 'peak' | 'end'): Markup =>
-    markup`<div class="grid3">${trace.strategies.map((strategy) => drawn(trace, strategy, strategy.cell.pictures[moment], moment, grid))}</div>`;
+    markup`<div class="grid3">${sharing(trace.strategies, ({ cell }) => cell.pictures[moment].pieces).map(({ strategies }) => drawn(trace, strategies, strategies[0].cell.pictures[moment], moment, grid))}</div>`;
   const cut = grid.cut ? ` What lies above ${bytes(grid.rows * grid.columns * piece)} is free in every picture and left out.` : '';
   return markup`${row('peak')}${row('end')}
     <p class="cap">One cell is ${bytes(piece)}.${cut}</p>

@@ -50,8 +50,8 @@ function timeAxis(b: Parameters<typeof lengthAxis>[0], nanoseconds: number): Ret
 function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly SamplePoint[]): Markup {
   const { factor, unit } = scaleOf(summary.quantity, Math.max(...samples.map((s) => Math.max(s.measured, s.predicted))));
   const start = samples[0].time;
-  const main = box(188, { left: 44, right: 8, top: 32, bottom: 72 }, 300);
-  const below = box(188, { left: 44, right: 8, top: 140, bottom: 24 }, 300);
+  const main = box(196, { left: 44, right: 8, top: 26, bottom: 84 }, 300);
+  const below = box(196, { left: 44, right: 8, top: 142, bottom: 24 }, 300);
   const axis = timeAxis(below, samples[samples.length - 1].time - start);
   const x = (sample: SamplePoint): number => axis.x((sample.time - start) / axis.perUnit);
   const ticks = niceTicks(Math.max(...samples.map((s) => Math.max(s.measured, s.predicted))) * factor, 3);
@@ -68,7 +68,7 @@ function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly Sam
   const zero = ry(0);
   const shown = none ? [0] : [low, high, 0].filter((value, i, all) => all.indexOf(value) === i);
   const residual = none
-    ? label((below.left + below.right) / 2, zero - 4, 'no difference', 'tk halo', 'middle')
+    ? label((below.left + below.right) / 2, zero - 4, summary.exact === judged(summary) ? 'no difference' : 'no difference at the points drawn', 'tk', 'middle')
     : path(areaPath(steps(steady.map((s, i): Point => [x(s), ry(errors[i])])), zero), 'res');
   const residualUnit = summary.quantity.endsWith('_kb') ? 'KiB' : 'count';
   const content = [
@@ -88,6 +88,11 @@ function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly Sam
     <h4>${nameOf(summary.quantity)} <span class="sub">${exact}</span></h4>
     ${drawing(below, says, content.join(''))}
   </div>`;
+}
+
+/** Always the same and always met: the table says all there is. */
+function isFlat(samples: readonly SamplePoint[]): boolean {
+  return samples.every(({ measured, predicted }) => measured === samples[0].measured && predicted === measured);
 }
 
 function summaryTable(trace: ReportTrace, groups: readonly { value: readonly SampleSummary[]; strategies: readonly ReportStrategy[] }[]): Markup {
@@ -133,7 +138,7 @@ function body(trace: ReportTrace): Markup | null {
   const { samples, sampleSummary } = have[0].cell;
   const charts = sampleSummary.flatMap((summary) => {
     const own = samples.filter((s) => s.quantity === summary.quantity);
-    return own.length > 1 ? [chart(trace, summary, own)] : [];
+    return own.length > 1 && !isFlat(own) ? [chart(trace, summary, own)] : [];
   });
   const who: Part =
     samples.length === 0

@@ -40,11 +40,12 @@ function entries(model: ReportModel): (readonly [string, Part])[] {
 }
 
 function traceTable({ run }: ReportModel): Markup {
+  const known = run.traces.some((trace) => Object.keys(trace.provenance).length > 0);
   const rows = run.traces.map((trace) => {
     const provenance = Object.entries(trace.provenance).map(([key, value]) => markup`<p><span class="dim">${key}</span> ${value}</p>`);
-    return markup`<tr><th scope="row">${trace.name}</th><td>${grouped(trace.rows)}</td><td class="t">${trace.source}</td><td class="t hash"><code>${trace.hash}</code></td><td class="t wrap">${provenance}</td></tr>`;
+    return markup`<tr><th scope="row">${trace.name}</th><td>${grouped(trace.rows)}</td><td class="t">${trace.source}</td><td class="t hash"><code>${trace.hash}</code></td>${known ? markup`<td class="t wrap">${provenance}</td>` : null}</tr>`;
   });
-  const table = markup`<table class="data top"><thead><tr><th scope="col">${capital(plural(run.traces.length, 'trace'))}</th><th scope="col">events</th><th scope="col" class="t">importer</th><th scope="col" class="t">sha256</th><th scope="col" class="t">provenance</th></tr></thead><tbody>${rows}</tbody></table>`;
+  const table = markup`<table class="data top"><thead><tr><th scope="col">${capital(plural(run.traces.length, 'trace'))}</th><th scope="col">events</th><th scope="col" class="t">importer</th><th scope="col" class="t">sha256</th>${known ? markup`<th scope="col" class="t">provenance</th>` : null}</tr></thead><tbody>${rows}</tbody></table>`;
   return scrolling('Traces with their hashes', table);
 }
 

@@ -6,7 +6,7 @@ import type { ReportModel } from './model.js';
 
 /** Runs in the browser; kept as text because it is not part of this program. `d` is the data below. */
 const CURSOR = `(()=>{
-const d=JSON.parse(document.getElementById('fw').textContent),ns='http://www.w3.org/2000/svg';
+const d=JSON.parse(document.getElementById('fw').textContent);
 let out=null,on=[];
 const fmt=n=>Math.round(n).toString().replace(/\\B(?=(\\d{3})+$)/g,'\\u202f');
 const mem=(f,p)=>{let b=f*p,u=['B','KiB','MiB','GiB','TiB'],i=0;while(b>=1024&&i<4){b/=1024;i++}return (b>=100||i===0?Math.round(b):b.toFixed(1))+'\\u202f'+u[i]};
@@ -17,7 +17,7 @@ const show=(svg,event)=>{
  const x=(event.clientX-q.left)/q.width*v.width,part=Math.min(1,Math.max(0,(x-l)/(r-l))),at=part*e;
  clear();
  for(const s of document.querySelectorAll('.ch[data-t="'+svg.dataset.t+'"]')){
-  const [a,b,c,h]=box(s),line=document.createElementNS(ns,'line'),px=a+part*(b-a);
+  const [a,b,c,h]=box(s),line=document.createElementNS(s.namespaceURI,'line'),px=a+part*(b-a);
   line.setAttribute('class','cur');for(const [k,w] of [['x1',px],['x2',px],['y1',c],['y2',h]])line.setAttribute(k,w);
   s.append(line);on.push(line);
  }

@@ -47,12 +47,12 @@ nav a{color:var(--ink2);text-decoration:none;display:block;padding:2px 0}nav a s
 `;
 
 const ANSWER = `
-.ans{font-size:18px;line-height:27px;max-width:66ch;text-wrap:pretty}
+.ans{margin-top:8px;font-size:18px;line-height:27px;max-width:66ch;text-wrap:pretty}
 .head{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,218px),1fr));gap:24px 28px;margin-top:28px;border-top:2px solid var(--ink);padding-top:14px}
 .head dt{font-size:12.5px;line-height:16px;color:var(--ink2)}.head dd{font-size:12.5px;color:var(--ink2);line-height:18px}
 .head b{font-size:32px;line-height:40px;font-weight:600;letter-spacing:-.02em;color:var(--ink)}
 .bars{display:grid;grid-template-columns:auto minmax(28px,1fr) auto;gap:2px 8px;align-items:center;margin-top:4px;font-size:12.5px;line-height:18px}
-.bars .b{color:var(--ink);font-weight:650}.bars .num{text-align:right}.bars .name{white-space:nowrap}
+.bars .b{color:var(--ink);font-weight:650}.bars .num{text-align:right;white-space:nowrap}.bars .name{white-space:nowrap}
 .bar{display:block;height:5px;background:var(--grid);border-radius:1px;overflow:hidden}.bar i{display:block;height:100%;background:var(--bar)}.bar.b i{background:var(--good)}
 .bar.in{display:inline-block;width:44px;vertical-align:middle;margin-left:6px}
 .mk{vertical-align:-1px;overflow:visible;fill:var(--ink);stroke:var(--ink);stroke-width:0}.mk.o{fill:var(--bg);stroke-width:1.4}
@@ -69,7 +69,7 @@ th{font-weight:400;text-align:left}thead th{font-weight:650;font-size:12.5px;ver
 .data small,.data .unit{color:var(--ink3);font-size:12px;font-weight:400}.data .wrap{white-space:normal;min-width:190px}
 .data td.b{color:var(--good);font-weight:700}.data td.w{color:var(--bad)}.data td.bad{color:var(--bad);font-weight:650}
 .data .tag{font-size:11px;margin-left:6px;font-weight:400;color:inherit}td.b .tag{font-weight:650}
-.data code{font-size:12px}.data.top th,.data.top td{vertical-align:top}.data.top thead th{vertical-align:bottom}.hash{white-space:normal!important;min-width:260px;max-width:280px;overflow-wrap:anywhere}.hash code{line-height:16px}.data td p+p{margin-top:2px}
+.data code{font-size:12px}.data.top th,.data.top td{vertical-align:top}.data.top thead th{vertical-align:bottom}.data td p+p{margin-top:2px}
 .matrix thead th{border-bottom:1px solid var(--ink);padding:4px 0 4px 14px}.matrix thead th:first-child{padding-left:0;color:var(--ink3);font-weight:400}
 .matrix td,.matrix tbody th{border-bottom:1px solid var(--rule);padding:5px 0 6px}.matrix td{padding-left:14px;vertical-align:top}.matrix .bar{margin-top:3px}
 .mn{display:block}.mu{display:block;font-size:12px;line-height:16px;color:var(--ink3)}.arrow{color:var(--ink);margin-right:4px;font-weight:650}
@@ -91,7 +91,7 @@ const CHARTS = `
 .ch .onfile{fill:#08283d;font-weight:600;paint-order:stroke;stroke:var(--file);stroke-width:3px}
 .ch .grid{stroke:var(--grid);stroke-width:1;fill:none}.ch .axis{stroke:var(--ink3);stroke-width:1;fill:none}.ch .pk{stroke:var(--ink);stroke-width:1;stroke-dasharray:2 2}.ch .wind{fill:var(--wash)}
 .k-anon{fill:var(--anon)}.k-file{fill:var(--file)}.k-shm{fill:var(--shm)}.k-pt{fill:var(--pt)}.k-kh{fill:var(--kh)}.soft{opacity:.22}
-.l-pt,.l-kh,.l-shm,.l-file,.l-anon{fill:none;stroke-width:1.5}.l-pt{stroke:var(--pt)}.l-kh{stroke:var(--kh)}.l-shm{stroke:var(--shm)}
+.l-pt,.l-kh,.l-shm,.l-file,.l-anon{fill:none;stroke-width:1.5}.l-pt{stroke:var(--pt)}.l-kh{stroke:var(--kh)}.l-shm{stroke:var(--shm)}.l-file{stroke:var(--file)}.l-anon{stroke:var(--anon)}
 .brk{fill:var(--bg)}.broken{fill:url(#p-broken)}.filed{fill:url(#p-file)}.edge{fill:none;stroke:var(--ink3);stroke-width:.8}
 .ph{stroke:var(--on-file);stroke-width:1.6;opacity:.55}.pf{stroke:var(--brk);stroke-width:2.4}
 .gl{fill:none;stroke:var(--on);stroke-width:.13}.hole{fill:var(--rule)}.cells{stroke:var(--bg);stroke-width:.1;fill:none}.frame{fill:none;stroke:var(--rule);stroke-width:1}
@@ -106,7 +106,7 @@ const CHARTS = `
 `;
 
 const NARROW = `
-@media (max-width:600px){body{padding-top:20px}h1{font-size:25px;line-height:30px}.ans{font-size:16.5px;line-height:25px}section{margin-top:44px}.head{gap:18px}
+@media (max-width:600px){body{padding-top:20px}h1{font-size:25px;line-height:30px}.ans{margin-top:8px;font-size:16.5px;line-height:25px}section{margin-top:44px}.head{gap:18px}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}.cfg div{grid-template-columns:96px minmax(0,1fr)}
 .matrix,.matrix tbody,.matrix thead{display:block}.matrix tr{display:grid;grid-template-columns:repeat(var(--n),minmax(0,1fr));gap:2px 14px;padding:7px 0;border-bottom:1px solid var(--rule)}
 .matrix thead tr{border-color:var(--ink)}.matrix thead th:first-child{display:none}.matrix tbody th{grid-column:1/-1;display:flex;justify-content:space-between;gap:8px}
@@ -116,7 +116,7 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere}.cfg div{grid-template-columns:9
 
 const PRINT = `
 @media print{*{print-color-adjust:exact;-webkit-print-color-adjust:exact}:root{--bg:#fff;color-scheme:light}body{max-width:none;padding:0;font-size:11px;line-height:15px}nav,.skip,.pick,#ro,.cur{display:none}
-section{margin-top:24px}.sm,tr,.head div{break-inside:avoid}h2,h3,h4{break-after:avoid}.ans{font-size:14px;line-height:20px}.head{grid-template-columns:repeat(5,1fr);gap:12px}.head b{font-size:22px;line-height:28px}
+section{margin-top:24px}.sm,tr,.head div{break-inside:avoid}h2,h3,h4{break-after:avoid}.ans{margin-top:8px;font-size:14px;line-height:20px}.head{grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px}.head b{font-size:22px;line-height:28px}
 .grid3{grid-template-columns:repeat(3,1fr);gap:12px}.grid4{grid-template-columns:repeat(4,1fr);gap:10px}.scroll{overflow:visible;background:none}
 details::details-content{content-visibility:visible;block-size:auto}}
 `;

@@ -3,7 +3,7 @@ import type { TableLevel } from '../../core/replay/result.js';
 import { columnOf, sharing } from './model.js';
 import type { ReportStrategy, ReportTrace } from './model.js';
 import { apart, areaPath, box, drawing, eventAxis, label, linear, linePath, niceTicks, path, px, textWidth, yAxis } from './chart.js';
-import type { Point } from './chart.js';
+import type { Box, Point, Scale } from './chart.js';
 import { markup } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
@@ -100,8 +100,31 @@ function ledgerTable(trace: ReportTrace, strategies: readonly ReportStrategy[], 
   return markup`${who}${scrolling(`${trace.name}: page tables by level`, table)}`;
 }
 
+interface Extra {
+  /** What is said at the largest value, if not the value itself. */
+  readonly most?: string;
+  /** A second line in percent, on a scale of its own at the right. */
+  readonly percent?: readonly number[];
+}
+
+/** The second line, dashed ink, with its scale in place of the end value. */
+function percentLine(values: readonly number[], events: readonly number[], b: Box, x: Scale): string {
+  const y = linear([0, 100], [b.bottom, b.top]);
+  const points = values.map((value, i): Point => [x(events[i]), y(value)]);
+  const ticks = [0, 50, 100].map((tick) => label(b.right + 5, y(tick) + 3.5, tick === 100 ? '100 %' : String(tick), 'tk'));
+  return path(linePath(points), 'ln thin', ' stroke-dasharray="3 2.5"') + ticks.join('') + label(b.width, b.top - 13, 'occupied', 'al', 'end');
+}
+
 /** One area chart: values over events with the largest marked. */
-function areaChart(trace: ReportTrace, strategy: ReportStrategy, title: Part, what: string, values: readonly number[], unit: string): Markup {
+function areaChart(
+  trace: ReportTrace,
+  strategy: ReportStrategy,
+  title: Part,
+  what: string,
+  values: readonly number[],
+  unit: string,
+  extra: Extra = {},
+): Markup {
   const b = box(HEIGHT, { left: 42, right: 46, top: 26, bottom: 24 });
   const axis = eventAxis(b, trace.events);
   const most = Math.max(...values);
@@ -109,7 +132,7 @@ function areaChart(trace: ReportTrace, strategy: ReportStrategy, title: Part, wh
   const y = linear([0, ticks[ticks.length - 1]], [b.bottom, b.top]);
   const points = values.map((value, i): Point => [axis.x(strategy.series.event[i]), y(value)]);
   const [mx, my] = points[values.indexOf(most)];
-  const text = `max ${compact(most)}`;
+  const text = extra.most ?? `max ${compact(most)}`;
   const leftwards = mx + textWidth(text) + 8 > b.right;
   const end = values[values.length - 1];
   const content = [
@@ -119,8 +142,9 @@ function areaChart(trace: ReportTrace, strategy: ReportStrategy, title: Part, wh
     axis.svg,
     `<circle cx="${px(mx)}" cy="${px(my)}" r="2.4" class="dot"/>`,
     label(mx + (leftwards ? -6 : 6), Math.max(my - 4, b.top - 2), text, 'lb halo', leftwards ? 'end' : 'start'),
-    label(b.width, b.top - 13, 'at end', 'al', 'end'),
-    label(b.right + 5, y(end) + 4, compact(end), 'tk'),
+    extra.percent === undefined
+      ? label(b.width, b.top - 13, 'at end', 'al', 'end') + label(b.right + 5, y(end) + 4, compact(end), 'tk')
+      : percentLine(extra.percent, strategy.series.event, b, axis.x),
   ];
   const says = `${what}: at most ${compact(most)} ${unit}, at the end ${compact(end)}`;
   return markup`<div class="sm">
@@ -129,18 +153,28 @@ function areaChart(trace: ReportTrace, strategy: ReportStrategy, title: Part, wh
   </div>`;
 }
 
+interface LevelSeries {
+  readonly name: string;
+  readonly values: readonly number[];
+  /** Used entries in percent of what the tables could hold, or null when the timeline does not count them. */
+  readonly occupancy: readonly number[] | null;
+}
+
 /** Frames of each level over time, leaf tables first. */
-function levelSeries(strategy: ReportStrategy): { name: string; values: number[] }[] {
+function levelSeries(strategy: ReportStrategy, pageSize: number): LevelSeries[] {
+  const capacity = pageSize / ENTRY_BYTES;
   return [...strategy.cell.tables.peak]
     .sort((a, b) => a.level - b.level)
-    .flatMap(({ name }) => {
-      const values = columnOf(strategy.cell, `${name.toLowerCase()}_frames`);
-      return values === null ? [] : [{ name, values }];
+    .flatMap(({ name, level }) => {
+      const values = columnOf(strategy.cell, `table_frames_level_${level}`);
+      const entries = columnOf(strategy.cell, `table_entries_level_${level}`);
+      const occupancy = values === null || entries === null ? null : values.map((tables, i) => (tables === 0 ? 0 : (entries[i] / (tables * capacity)) * 100));
+      return values === null ? [] : [{ name, values, occupancy }];
     });
 }
 
 /** The levels above the leaf tables in one chart: they are few and move together. */
-function upperLevels(trace: ReportTrace, strategy: ReportStrategy, who: Part, levels: readonly { name: string; values: readonly number[] }[]): Markup {
+function upperLevels(trace: ReportTrace, strategy: ReportStrategy, who: Part, levels: readonly LevelSeries[]): Markup {
   const b = box(HEIGHT, { left: 42, right: 66, top: 26, bottom: 24 });
   const axis = eventAxis(b, trace.events);
   const ticks = niceTicks(Math.max(...levels.flatMap(({ values }) => values)), 3);
@@ -179,18 +213,41 @@ function settled(values: readonly number[]): { values: number[]; cut: boolean } 
 }
 
 function charts(trace: ReportTrace): Part {
-  return sharing(trace.strategies, (strategy) => ({ levels: levelSeries(strategy), share: overhead(strategy) })).map(({ value, strategies }) => {
-    const [strategy] = strategies;
-    if (strategy.series.event.length < 2) return null;
-    const { values, cut } = settled(value.share);
-    const who = strategies.length === trace.strategies.length ? null : markup` <span class="sub">${namedAll(strategies, trace)}</span>`;
-    const unit = cut ? '% of user memory (cut off)' : '% of user memory';
-    const [leaf, ...upper] = value.levels;
-    const charts = [areaChart(trace, strategy, markup`Overhead${who}`, 'page tables as a share of user memory', values, unit)];
-    if (leaf !== undefined) charts.push(areaChart(trace, strategy, markup`${leaf.name}${who}`, `${leaf.name} tables`, leaf.values, 'frames'));
-    if (upper.length > 0) charts.push(upperLevels(trace, strategy, who, upper));
-    return markup`<div class="grid3">${charts}</div>`;
-  });
+  return sharing(trace.strategies, (strategy) => ({ levels: levelSeries(strategy, trace.pageSize), share: overhead(strategy) })).map(
+    ({ value, strategies }) => {
+      const [strategy] = strategies;
+      if (strategy.series.event.length < 2) return null;
+      const { values, cut } = settled(value.share);
+      const who = strategies.length === trace.strategies.length ? null : markup` <span class="sub">${namedAll(strategies, trace)}</span>`;
+
+      const [leaf, ...upper] = value.levels;
+      const charts = [
+        areaChart(
+          trace,
+          strategy,
+          markup`Overhead${who}`,
+          'page tables as a share of user memory',
+          values,
+          '% of user memory',
+          cut ? { most: `up to ${compact(Math.max(...value.share))} %, cut off` } : {},
+        ),
+      ];
+      if (leaf !== undefined)
+        charts.push(
+          areaChart(
+            trace,
+            strategy,
+            markup`${leaf.name}${who} <span class="sub">${leaf.occupancy === null ? null : 'dashed: share of entries used'}</span>`,
+            `${leaf.name} tables`,
+            leaf.values,
+            'frames',
+            leaf.occupancy === null ? {} : { percent: leaf.occupancy },
+          ),
+        );
+      if (upper.length > 0) charts.push(upperLevels(trace, strategy, who, upper));
+      return markup`<div class="grid3">${charts}</div>`;
+    },
+  );
 }
 
 function body(trace: ReportTrace): Markup | null {

@@ -41,6 +41,13 @@ export function allOf(trace: ReportTrace): string {
   return n === 2 ? 'both' : `all ${numberWord(n)}`;
 }
 
+/** Names that fit into a chart: both if two have room (in characters), else the first and how many more. */
+export function shortNames(strategies: readonly ReportStrategy[], trace: ReportTrace, room = 24): string {
+  if (trace.strategies.length > 1 && strategies.length === trace.strategies.length) return allOf(trace);
+  const all = strategies.map(({ label }) => label).join(', ');
+  return strategies.length < 2 || (strategies.length < 3 && all.length <= room) ? all : `${strategies[0].label} + ${strategies.length - 1}`;
+}
+
 export interface MemoryUnit {
   readonly size: number;
   readonly name: string;

@@ -1,5 +1,5 @@
 /** What the PMM does for an allocation or a free: how many words or nodes it examines, as a distribution, in quantiles and over time. */
-import { columnOf, sharing } from './model.js';
+import { columnOf, sharing, sumOf } from './model.js';
 import type { ReportTrace } from './model.js';
 import { quantileTable, tailChart } from './distribution.js';
 import { linesChart, rate } from './lines.js';
@@ -10,7 +10,7 @@ import type { Markup } from './markup.js';
 import type { Section } from './section.js';
 
 function meanOverTime(trace: ReportTrace): Markup | null {
-  const lines = sharing(trace.strategies, ({ cell }) => rate(columnOf(cell, 'pmm_steps'), columnOf(cell, 'pmm_ops_count')) ?? []);
+  const lines = sharing(trace.strategies, ({ cell }) => rate(columnOf(cell, 'pmm_steps_count'), sumOf(cell, 'pmm_allocs_count', 'pmm_frees_count')) ?? []);
   return linesChart(
     trace,
     'Mean over time',

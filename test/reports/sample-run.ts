@@ -149,25 +149,19 @@ function fragmentationAt(shape: Shape, index: number, pmm: string): Fragmentatio
 const hugeFree = (point: FragmentationPoint): number => point.freeBlocks[9] * HUGE + point.freeBlocks[10] * 2 * HUGE;
 
 function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], pmm: string): Timeline {
-  const now = ['event', 'time_ns', 'used_frames', 'anonymous_frames', 'file_frames', 'shared_frames', 'table_frames', 'kernel_frames', 'free_frames'];
-  const levels = ['pt_frames', 'pd_frames', 'pdpt_frames', 'pml4_frames'];
-  const counters = ['processes_count', 'minor_faults_count', 'lookups_count', 'tlb_misses_count', 'walk_refs', 'pmm_ops_count', 'pmm_steps'];
-  const columns = now.concat('free_whole_frames', levels, counters, 'unusable_free_index_order_9');
+  const now = ['event', 'time_ns', 'processes_count', 'anonymous_frames', 'file_frames', 'shared_frames', 'table_frames', 'kernel_frames', 'free_frames'];
+  const perLevel = ['table_frames_level_', 'table_entries_level_'].flatMap((name) => [1, 2, 3, 4].map((level) => name + level));
+  const counters = ['minor_faults_count', 'lookups_count', 'tlb_misses_count', 'walk_refs', 'pmm_allocs_count', 'pmm_frees_count', 'pmm_steps_count'];
+  const columns = now.concat('free_huge_frames', perLevel, counters, 'unusable_free_index_order_9');
   const steps = 1 + scatterOf(pmm) * (pmm === 'free-stack' ? 0 : 2);
   const rows = shape.at.map((p, i) => {
     const allocs = Math.round(p.event * 0.8);
-    const ops = allocs + Math.max(0, allocs - used(p));
-    const frames = [p.event, p.event * 850, used(p), p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
-    const counts = [
-      p.processes,
-      Math.round(p.event * 0.4),
-      p.event * 3,
-      Math.round(p.event * 0.4),
-      Math.round(p.event * 0.7 + shape.events * 0.01 * Math.sin(i / 3)),
-      ops,
-      Math.round(ops * steps),
-    ];
-    return frames.concat(p.tables, counts, fragmentation[i].unusableIndex[9] / 1000);
+    const frees = Math.max(0, allocs - used(p));
+    const reads = Math.round(p.event * 0.7 + shape.events * 0.004 * Math.sin(i / 9));
+    const frames = [p.event, p.event * 850, p.processes, p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
+    const entries = [p.anonymous + p.file, p.tables[0], p.tables[1], p.tables[2]];
+    const counts = [Math.round(p.event * 0.4), p.event * 3, Math.round(p.event * 0.4), reads, allocs, frees, Math.round((allocs + frees) * steps)];
+    return frames.concat(p.tables, entries, counts, fragmentation[i].unusableIndex[9] / 1000);
   });
   return { columns, rows };
 }
@@ -210,7 +204,7 @@ function distributionsOf(shape: Shape, pmm: string): Distribution[] {
     { name: 'pmm_allocate_steps', unit: 'steps', bins: pmm === 'free-stack' ? [[1, ops]] : tail(pmm === 'buddy' ? 11 : 63) },
     { name: 'pmm_free_steps', unit: 'steps', bins: pmm === 'buddy' ? tail(11) : [[1, ops]] },
     {
-      name: 'walk_refs',
+      name: 'walk_refs_per_walk',
       unit: 'refs',
       bins: [
         [1, ops],

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import type { CellResult, RunResult } from '../../../core/replay/result.js';
+import { metrics as registered } from '../../../core/metrics/registry.js';
+import { reportHtml } from '../../../reports/html/page.js';
+import { sampleMetrics, sampleRun } from '../sample-run.js';
+
+const run = sampleRun({ points: 60 });
+const page = reportHtml(run, sampleMetrics);
+const section = (text: string, id: string): string =>
+  text.slice(text.indexOf(`<section id="${id}"`), text.indexOf('</section>', text.indexOf(`<section id="${id}"`)));
+const withoutTags = (text: string): string => text.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
+
+function changed(change: (cell: CellResult, index: number) => Partial<CellResult>): RunResult {
+  return { ...run, cells: run.cells.map((cell, i) => ({ ...cell, ...change(cell, i) })) };
+}
+
+describe('report.html', () => {
+  it('is one file: nothing in it is fetched from anywhere', () => {
+    expect(page.match(/\b(?:src|href)="(?!#|data:)/g)).toBe(null);
+    expect(page.match(/https?:|@import|url\((?!#)/g)).toBe(null);
+    expect(page.includes(`default-src 'none'`)).toBe(true);
+  });
+
+  it('is the same for the same run', () => {
+    expect(reportHtml(sampleRun({ points: 60 }), sampleMetrics) === page).toBe(true);
+  });
+
+  it('has every section, numbered, and a link to each', () => {
+    const ids = ['answer', 'overview', 'matrix', 'memory', 'tables', 'lookup', 'picture', 'fragmentation', 'work', 'proof', 'losses', 'repeat'];
+    expect([...page.matchAll(/<section id="(\w+)"/g)].map((m) => m[1])).toEqual(ids);
+    expect([...page.matchAll(/<a href="#(\w+)"><span>/g)].map((m) => m[1])).toEqual(ids);
+  });
+
+  it('stays below one and a half megabytes for seven traces and three strategies', () => {
+    expect(reportHtml(sampleRun({ traces: 7 }), sampleMetrics).length).toBeLessThan(1.5e6);
+  });
+
+  it('lets no text of a trace become markup', () => {
+    const evil = '<img src=x onerror=alert(1)>"\'&</script><script>alert(2)</script>';
+    const text = reportHtml(
+      {
+        ...changed((cell) => ({
+          config: { ...cell.config, trace: evil, pmm: `${cell.config.pmm}${evil}` },
+          processes: cell.processes.map((p) => ({ ...p, command: evil })),
+          losses: [{ cause: evil, count: 1, first: evil }],
+          oom: evil,
+        })),
+        command: `framewalk run '${evil}'`,
+      },
+      sampleMetrics,
+    );
+    expect(text).not.toContain('<img');
+    expect(text.match(/<script/g)).toHaveLength(2);
+    expect(text.match(/<\/script>/g)).toHaveLength(2);
+    expect(withoutTags(section(text, 'losses'))).toContain('&lt;img src=x');
+  });
+
+  it('names no winner where all strategies are equal, and the winner where they differ', () => {
+    const matrix = section(page, 'matrix');
+    const rowOf = (title: string): string =>
+      matrix.slice(matrix.indexOf(`<span class="mn">${title}</span>`), matrix.indexOf('</tr>', matrix.indexOf(`<span class="mn">${title}</span>`)));
+    expect(rowOf('Frames at the peak')).toContain('level');
+    expect(rowOf('Frames at the peak')).not.toContain('best');
+    expect(rowOf('PMM steps per operation').match(/● best/g)).toHaveLength(1);
+    expect(rowOf('PMM steps per operation').match(/○ worst/g)).toHaveLength(1);
+    expect(withoutTags(section(page, 'overview'))).toContain('free-stack 2.10×');
+  });
+
+  it('says why a value is missing', () => {
+    const three = reportHtml(sampleRun({ traces: 3, points: 20 }), sampleMetrics);
+    expect(withoutTags(section(three, 'matrix'))).toContain('the trace holds only first touches');
+    expect(withoutTags(section(three, 'lookup'))).toContain('Not given: the trace holds only first touches');
+  });
+
+  it('answers in words that follow the metrics', () => {
+    expect(withoutTags(section(page, 'answer'))).toMatch(
+      /All three need the same 469 MiB at the peak\. bitmap keeps 99.% of it in 1.661 contiguous ranges \( buddy 21.839 , free-stack 65.077 \) and leaves 91.% of/,
+    );
+    const cheaper = changed((cell, i) => (i === 1 ? { metrics: { ...cell.metrics, frames_peak: 1000 } } : {}));
+    expect(withoutTags(section(reportHtml(cheaper, sampleMetrics), 'answer'))).toMatch(
+      /free-stack gets by with 3\.91 MiB at the peak where bitmap needs 469 MiB/,
+    );
+    const equal = changed((cell) => ({ metrics: run.cells[0].metrics, samples: cell.samples }));
+    expect(withoutTags(section(reportHtml(equal, sampleMetrics), 'answer'))).toContain('no headline metric tells them far apart');
+  });
+
+  it('names a winner by the clock only where the repeats lie apart', () => {
+    const wall = (center: number, spread: number) => [-spread, 0, spread].map((d) => ({ ...run.cells[0].timing, wall_s: center + d }));
+    const row = (repeats: ReturnType<typeof wall>[]): string => {
+      const matrix = section(reportHtml(run, sampleMetrics, repeats), 'matrix');
+      const start = matrix.indexOf('Wall time');
+      return matrix.slice(start, matrix.indexOf('</tr>', start));
+    };
+    const others = [wall(1, 0.1), wall(1, 0.1), wall(1, 0.1)];
+    expect(row([wall(1, 0.1), wall(2, 0.1), wall(3, 0.1), ...others]).match(/● best/g)).toHaveLength(1);
+    expect(row([wall(1, 0.6), wall(1.5, 0.1), wall(3, 0.1), ...others])).not.toContain('best');
+    expect(row([wall(1, 0.6), wall(1.5, 0.1), wall(3, 0.1), ...others])).toContain('within noise');
+    expect(section(page, 'matrix')).toContain('Timed once');
+  });
+
+  it('works from a stored run, which has no clock', () => {
+    const without = <T extends object>(record: T, key: string): T => Object.fromEntries(Object.entries(record).filter(([name]) => name !== key)) as T;
+    const stored = { ...run, cells: run.cells.map((cell) => ({ ...without(cell, 'timing'), metrics: without(cell.metrics, 'pmm_ns_per_op') })) };
+    const text = reportHtml(stored, sampleMetrics);
+    expect(section(text, 'matrix').match(/clock|Wall time|PMM time/g)).toBe(null);
+  });
+
+  it('leaves out sections that no trace fills, and lives with timelines of one point or none', () => {
+    const bare = changed((cell) => ({
+      timeline: { columns: ['event'], rows: [] },
+      fragmentation: [],
+      distributions: [],
+      samples: [],
+      sampleSummary: [],
+      processes: [],
+      kernelHeap: [],
+      pictures: { peak: { event: 0, framesPerPiece: 512, pieces: [] }, end: { event: 0, framesPerPiece: 512, pieces: [] } },
+      tables: { peak: [], end: [] },
+      losses: cell.losses,
+    }));
+    const ids = [...reportHtml(bare, sampleMetrics).matchAll(/<section id="(\w+)"/g)].map((m) => m[1]);
+    expect(ids).toEqual(['answer', 'overview', 'matrix', 'lookup', 'losses', 'repeat']);
+  });
+
+  it('shows losses, rejections and the moment out of frames', () => {
+    const losses = withoutTags(section(page, 'losses'));
+    expect(losses).toContain('kmem:rss_stat, a counter and no event');
+    expect(losses).toContain('free of a pointer never allocated');
+    expect(losses).toContain('ran out of frames. event 731204');
+  });
+
+  it('shows how to repeat the run without the machine’s folders', () => {
+    const repeat = section(page, 'repeat');
+    expect(repeat).toContain('framewalk run server-mix.fwt pyfork.fwt');
+    expect(repeat).not.toContain('/home/somebody');
+    expect(repeat).toContain(run.cells[0].config.traceHash);
+  });
+
+  it('counts exact samples and shows the residual', () => {
+    const proof = withoutTags(section(page, 'proof'));
+    expect(proof).toContain('VmPTE 59 of 59 exact');
+    expect(proof).toMatch(/RssAnon 4\d of 59 exact/);
+    expect(proof).toContain('no difference');
+  });
+
+  it('refuses a metric nobody described, and a run of nothing', () => {
+    expect(() => reportHtml(run, registered.all())).toThrow('has no descriptor');
+    expect(() => reportHtml({ ...run, cells: [] }, sampleMetrics)).toThrow('without cells');
+  });
+});
