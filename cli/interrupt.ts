@@ -25,18 +25,31 @@ export async function stoppable<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * Ends the process. exit() joins the threads that read files, and one of them may wait for a pipe that nobody writes to; then only the signal itself, unhandled,
+ * ends the process. A shell reports the same code for both.
+ */
+function leave(name: keyof typeof EXIT_CODES): void {
+  if (!process.getActiveResourcesInfo().some((resource) => resource.startsWith('FSReq'))) process.exit(EXIT_CODES[name]);
+  process.emit('exit', EXIT_CODES[name]);
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
+}
+
 /** Listens for the signals; called once by the command line, never by the library. */
 export function watchSignals(): void {
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
-      if (exitCode !== 0) process.exit(exitCode);
+      const again = exitCode !== 0;
       exitCode = EXIT_CODES[name];
-      if (stoppables === 0) {
+      if (again) leave(name);
+      else if (stoppables === 0) {
         process.stderr.write('framewalk: interrupted; nothing was written\n');
-        process.exit(exitCode);
+        leave(name);
+      } else {
+        controller.abort();
+        setTimeout(() => leave(name), GRACE_MS).unref();
       }
-      controller.abort();
-      setTimeout(() => process.exit(exitCode), GRACE_MS).unref();
     });
   }
 }

@@ -88,6 +88,11 @@ function isClosedPipe(error: unknown): boolean {
   return cause instanceof Error && 'code' in cause && cause.code === 'EPIPE';
 }
 
+/** A worker thread used up the memory that Node allows it. */
+function isOutOfMemory(error: unknown): error is Error {
+  return error instanceof Error && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'ERR_WORKER_OUT_OF_MEMORY';
+}
+
 /** What an error means for the user: a line or more on standard error, and the exit code. */
 function report(error: unknown): number {
   const stopped = interruptedExitCode();
@@ -96,6 +101,10 @@ function report(error: unknown): number {
     return stopped;
   }
   if (isClosedPipe(error)) return 0;
+  if (isOutOfMemory(error)) {
+    complain(`${error.message}; give Node more memory (NODE_OPTIONS=--max-old-space-size=MIB) or use fewer --workers`);
+    return USER_MISTAKE;
+  }
   const seen = fileError('', '', error);
   if (seen instanceof Error && (seen.name === 'UserError' || seen.name === 'YError')) {
     const path = error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : '';

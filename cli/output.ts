@@ -30,16 +30,16 @@ export function watchStandardStreams(): void {
 
 /**
  * Makes `folder` and those above it that are missing: what cannot be written is said before the work, not after it. UserError names `flag`.
- * The returned function takes away again what was made, as far as it is still empty.
+ * Those made go again at the end of the process if nothing came into them.
  */
-export function makeFolders(folder: string, flag: string): () => void {
+export function makeFolders(folder: string, flag: string): void {
   const missing: string[] = [];
   const made: string[] = [];
-  const takeAway = (): void => {
-    for (const path of made.splice(0).reverse()) {
+  process.once('exit', () => {
+    for (const path of made.reverse()) {
       if (existsSync(path) && readdirSync(path).length === 0) rmdirSync(path);
     }
-  };
+  });
   try {
     for (let place = resolve(folder); !existsSync(place); place = dirname(place)) missing.push(place);
     // One by one: mkdir with `recursive` never returns on a file system such as /proc.
@@ -50,8 +50,6 @@ export function makeFolders(folder: string, flag: string): () => void {
     if (!statSync(folder).isDirectory()) throw new UserError(`${flag} ${folder}: is a file, expected a folder; choose another place`);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    takeAway();
     throw fileError(`${flag} ${folder}`, 'write', error);
   }
-  return takeAway;
 }

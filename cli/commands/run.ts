@@ -24,17 +24,10 @@ export const runCommand: Command = {
   notes: 'Sizes take KiB, MiB, GiB and TiB. Lists are comma-separated; traces and lists make the matrix of cells. framewalk list prints the names.',
   async run(args) {
     const request = await requested(args);
-    const takeAway = makeFolders(request.out, '--out');
+    makeFolders(request.out, '--out');
+    const result = await replayed(request);
     const [{ metrics }, { reportFormats, writeRun }] = await Promise.all([import('../../core/metrics/registry.js'), import('../../reports/registry.js')]);
-    let result: RunResult;
-    let files: readonly string[];
-    try {
-      result = await replayed(request);
-      files = await writeRun(result, request.out, reportFormats.all(), { metrics: metrics.all() });
-    } catch (error) {
-      takeAway();
-      throw error;
-    }
+    const files = await writeRun(result, request.out, reportFormats.all(), { metrics: metrics.all() });
     if (request.json) {
       const { resultsJson } = await import('../../reports/json.js');
       print(resultsJson(result, metrics.all()));

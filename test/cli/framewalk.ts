@@ -3,7 +3,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
@@ -40,7 +40,10 @@ export async function framewalk(args: readonly string[], options: Options = {}):
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   options.started?.(child);
-  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
+  // A process that a signal ended has the exit code a shell gives it.
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject).on('close', (status, signal) => resolve(signal === null ? status : 128 + constants.signals[signal]));
+  });
   return { code, stdout, stderr };
 }
 
