@@ -20,6 +20,8 @@
  * and are handed out and taken back in the cache's own word, which is all that most calls touch.
  * Which frames are held follows from three rules: a new one is taken when neither the current slab nor a partial one has room; a slab whose last
  * object goes is given back unless it is the current one; `reap` gives that back too when it is empty.
+ *
+ * One long factory because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
 import { UserError } from '../../traces/event.js';
 import { KernelCache, type KernelFrames, type KernelHeap } from './kernel-heap-contract.js';

@@ -12,6 +12,8 @@
  *
  *      height 0   empty, or page 0's frame + 1 in the root itself
  *      height h   a node; slot i of a node at level l (1 = leaf) holds pages i * 64^(l-1) and on: a node number, or frame + 1 in a leaf
+ *
+ * One long factory because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
 import { ENOMEM } from '../../arch/arch.js';
 

@@ -96,7 +96,7 @@ class Alloc extends Step {
   ) {
     super();
   }
-  act(model: Model, { heap, frames, limit }: Real): void {
+  override act(model: Model, { heap, frames, limit }: Real): void {
     const per = Math.floor(4096 / SIZES[this.cache]!);
     const before = heap.caches()[this.cache]!;
     let { live, slabs } = before;
@@ -123,7 +123,7 @@ class AllocBytes extends Step {
   constructor(readonly bytes: number) {
     super();
   }
-  act(model: Model, { heap, frames, limit }: Real): void {
+  override act(model: Model, { heap, frames, limit }: Real): void {
     const held = frames.out.size;
     const before = heap.caches();
     const handle = heap.allocBytes(this.bytes);
@@ -158,7 +158,7 @@ class Free extends Step {
   ) {
     super();
   }
-  act(model: Model, { heap }: Real): void {
+  override act(model: Model, { heap }: Real): void {
     const keys = [...model.live.keys()];
     for (let i = 0; i < this.many && keys.length > 0; i++) {
       const k = (this.at + i * 5) % keys.length;
@@ -176,7 +176,7 @@ class Free extends Step {
 }
 
 class Reap extends Step {
-  act(_model: Model, { heap }: Real): void {
+  override act(_model: Model, { heap }: Real): void {
     const before = heap.caches();
     heap.reap();
     const after = heap.caches();
@@ -194,7 +194,7 @@ class Wild extends Step {
   constructor(readonly handle: number) {
     super();
   }
-  act(model: Model, { heap }: Real): void {
+  override act(model: Model, { heap }: Real): void {
     if (!model.live.has(this.handle)) expect(() => heap.free(this.handle)).toThrow(/not allocated/);
   }
   toString(): string {

@@ -85,7 +85,7 @@ class Insert extends Step {
   ) {
     super(o);
   }
-  act(pages: Map<number, number>, { index, limit, nodes }: Real): void {
+  override act(pages: Map<number, number>, { index, limit, nodes }: Real): void {
     for (let p = this.page; p < this.page + this.many && p < 2 ** 40; p++) {
       if (pages.has(p)) {
         if (p === this.page) expect(() => index.insert(this.o, p, this.frame)).toThrow(/already/);
@@ -113,7 +113,7 @@ class Remove extends Step {
   ) {
     super(o);
   }
-  act(pages: Map<number, number>, { index }: Real): void {
+  override act(pages: Map<number, number>, { index }: Real): void {
     for (let p = this.page; p < this.page + this.many; p++) {
       same(index.remove(this.o, p), pages.get(p) ?? -1, `remove of page ${p}`);
       pages.delete(p);
@@ -131,7 +131,7 @@ class RemoveOne extends Step {
   ) {
     super(o);
   }
-  act(pages: Map<number, number>, { index }: Real): void {
+  override act(pages: Map<number, number>, { index }: Real): void {
     const page = [...pages.keys()][this.at % Math.max(1, pages.size)];
     if (page === undefined) return;
     expect(index.remove(this.o, page)).toBe(pages.get(page));
@@ -150,7 +150,7 @@ class Look extends Step {
   ) {
     super(o);
   }
-  act(pages: Map<number, number>, { index }: Real): void {
+  override act(pages: Map<number, number>, { index }: Real): void {
     for (let p = this.page; p < this.page + 70; p++) same(index.lookup(this.o, p), pages.get(p) ?? -1, `lookup of page ${p}`);
     const sorted = [...pages.keys()].sort((a, b) => a - b);
     for (const from of [this.page, 0, 2 ** 39]) {
@@ -165,7 +165,7 @@ class Look extends Step {
 }
 
 class Walk extends Step {
-  act(pages: Map<number, number>, { index }: Real): void {
+  override act(pages: Map<number, number>, { index }: Real): void {
     const seen: [number, number][] = [];
     for (let p = index.nextFrom(this.o, 0); p >= 0; p = index.nextFrom(this.o, p + 1)) seen.push([p, index.foundFrame()]);
     expect(seen).toEqual([...pages].sort((a, b) => a[0] - b[0]));
@@ -176,7 +176,7 @@ class Walk extends Step {
 }
 
 class Clear extends Step {
-  act(pages: Map<number, number>, { index, dropped }: Real): void {
+  override act(pages: Map<number, number>, { index, dropped }: Real): void {
     dropped.length = 0;
     index.clear(this.o);
     expect(dropped).toEqual([...pages].sort((a, b) => a[0] - b[0]).map((x) => x[1]));

@@ -93,7 +93,7 @@ class Insert extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore): void {
+  override act(space: Space, store: VmaStore): void {
     const end = this.start + this.length;
     if (space.ranges.some((r) => r.start < end && this.start < r.end)) return;
     put(store, space, this.start, end, this.mark);
@@ -113,7 +113,7 @@ class Fill extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore): void {
+  override act(space: Space, store: VmaStore): void {
     for (let i = 0; i < this.many; i++) {
       const k = this.order === 0 ? i : this.order === 1 ? this.many - 1 - i : (i * 37) % this.many;
       const start = this.from + k * 3;
@@ -134,7 +134,7 @@ class Remove extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore): void {
+  override act(space: Space, store: VmaStore): void {
     for (let i = 0; i < this.many && space.ranges.length > 0; i++) {
       const [gone] = space.ranges.splice((this.at + i * 7) % space.ranges.length, 1);
       store.remove(space.tree, gone!.id);
@@ -154,7 +154,7 @@ class SetStart extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore): void {
+  override act(space: Space, store: VmaStore): void {
     if (space.ranges.length === 0) return;
     const i = this.at % space.ranges.length;
     const r = space.ranges[i]!;
@@ -176,7 +176,7 @@ class SetEnd extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore): void {
+  override act(space: Space, store: VmaStore): void {
     if (space.ranges.length === 0) return;
     const i = this.at % space.ranges.length;
     const r = space.ranges[i]!;
@@ -196,7 +196,7 @@ class Find extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore): void {
+  override act(space: Space, store: VmaStore): void {
     for (let page = this.page; page < this.page + 12; page++) {
       same(store.findFrom(space.tree, page), slow.findFrom(space.ranges, page), `findFrom ${page}`);
       same(store.find(space.tree, page), slow.find(space.ranges, page), `find ${page}`);
@@ -212,7 +212,7 @@ class Find extends Step {
 }
 
 class Clone extends Step {
-  act(space: Space, store: VmaStore, model: Model): void {
+  override act(space: Space, store: VmaStore, model: Model): void {
     if (model.spaces.length >= 5) return;
     const tree = store.clone(space.tree);
     const copy: Space = { tree, ranges: [] };
@@ -241,7 +241,7 @@ class Destroy extends Step {
   ) {
     super(which);
   }
-  act(space: Space, store: VmaStore, model: Model): void {
+  override act(space: Space, store: VmaStore, model: Model): void {
     if (this.releaseFirst) for (const r of space.ranges) store.release(r.id);
     store.destroyTree(space.tree, this.releaseFirst ? 0 : 1);
     model.spaces.splice(model.spaces.indexOf(space), 1);
@@ -253,7 +253,7 @@ class Destroy extends Step {
 }
 
 class Create extends Step {
-  act(_space: Space, store: VmaStore, model: Model): void {
+  override act(_space: Space, store: VmaStore, model: Model): void {
     if (model.spaces.length < 5) model.spaces.push({ tree: store.createTree(), ranges: [] });
   }
   toString(): string {
