@@ -82,7 +82,7 @@ class StraceReader {
     this.carry = '';
     if (text === '') return;
     // strace's own words go to the same place as its output, into the middle of lines too.
-    const attached = ATTACHED.exec(text);
+    const attached = text.endsWith(' attached') ? ATTACHED.exec(text) : null;
     if (attached !== null) {
       this.carry = text.slice(0, attached.index);
       return;

@@ -123,6 +123,8 @@ function numberOf(text: string): number {
 
 /** Value of an argument: numbers and words joined by `|`, comments left out; NaN if a word is not known. */
 export function valueOf(argument: string): number {
+  const plain = WORDS.get(argument) ?? numberOf(argument);
+  if (!Number.isNaN(plain)) return plain;
   let value = 0;
   for (const raw of argument.replace(/\/\*.*?\*\//g, '').split('|')) {
     const word = raw.trim();
