@@ -1,12 +1,12 @@
 /**
- * Makes the bundled recordings from what the recorders wrote (README.md tells the commands): node traces/recordings/make.mjs RAW [OUT]
+ * Makes the bundled recordings from what the recorders wrote (traces/recordings/README.md tells the commands): node .ci/bundle-recordings.mjs RAW [OUT]
  *
  * RAW holds one file or directory a recording, under the names below. The program must have been built (npm run build).
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { FwtWriter } from '../../dist/traces/index.js';
-import { importInto } from '../../dist/traces/import.js';
+import { FwtWriter } from '../dist/traces/index.js';
+import { importInto } from '../dist/traces/import.js';
 
 const linux = { release: '6.18', thp: 'madvise', pt_reclaim: 'y' };
 const recordings = {
@@ -21,9 +21,9 @@ const recordings = {
   'sort-every-access': { kernel: {}, about: 'sort /etc/services, every fetch, load and store' },
 };
 
-const [raw, out = new URL('.', import.meta.url).pathname] = process.argv.slice(2);
+const [raw, out = new URL('../traces/recordings/', import.meta.url).pathname] = process.argv.slice(2);
 if (raw === undefined) {
-  console.error('usage: node traces/recordings/make.mjs RAW [OUT]');
+  console.error('usage: node .ci/bundle-recordings.mjs RAW [OUT]');
   process.exit(2);
 }
 mkdirSync(out, { recursive: true });
