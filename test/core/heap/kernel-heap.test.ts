@@ -114,7 +114,7 @@ class Alloc extends Step {
     }
     expect(heap.caches()[this.cache]).toEqual({ ...before, live, slabs });
   }
-  toString(): string {
+  override toString(): string {
     return `alloc(${this.cache}, ${this.many})`;
   }
 }
@@ -146,7 +146,7 @@ class AllocBytes extends Step {
       note(model, handle, cache, this.bytes);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `allocBytes(${this.bytes})`;
   }
 }
@@ -170,7 +170,7 @@ class Free extends Step {
       if (i === 0) expect(() => heap.free(handle)).toThrow(/not allocated/);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `free(${this.at}, ${this.many})`;
   }
 }
@@ -185,7 +185,7 @@ class Reap extends Step {
       if (after[c]!.live === 0) same(after[c]!.slabs, 0, 'slabs of an empty cache after reap');
     }
   }
-  toString(): string {
+  override toString(): string {
     return 'reap';
   }
 }
@@ -197,7 +197,7 @@ class Wild extends Step {
   override act(model: Model, { heap }: Real): void {
     if (!model.live.has(this.handle)) expect(() => heap.free(this.handle)).toThrow(/not allocated/);
   }
-  toString(): string {
+  override toString(): string {
     return `wild(${this.handle})`;
   }
 }

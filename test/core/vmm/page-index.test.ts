@@ -100,7 +100,7 @@ class Insert extends Step {
       same(index.insert(this.o, p, this.frame), fits ? 0 : ENOMEM, `insert of page ${p}`);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `insert(${this.o}, ${this.page}, ${this.frame}, ${this.many})`;
   }
 }
@@ -119,7 +119,7 @@ class Remove extends Step {
       pages.delete(p);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `remove(${this.o}, ${this.page}, ${this.many})`;
   }
 }
@@ -138,7 +138,7 @@ class RemoveOne extends Step {
     pages.delete(page);
     expect([index.lookup(this.o, page), index.remove(this.o, page)]).toEqual([-1, -1]);
   }
-  toString(): string {
+  override toString(): string {
     return `removeOne(${this.o}, ${this.at})`;
   }
 }
@@ -159,7 +159,7 @@ class Look extends Step {
       if (next >= 0) expect(index.foundFrame()).toBe(pages.get(next));
     }
   }
-  toString(): string {
+  override toString(): string {
     return `look(${this.o}, ${this.page})`;
   }
 }
@@ -170,7 +170,7 @@ class Walk extends Step {
     for (let p = index.nextFrom(this.o, 0); p >= 0; p = index.nextFrom(this.o, p + 1)) seen.push([p, index.foundFrame()]);
     expect(seen).toEqual([...pages].sort((a, b) => a[0] - b[0]));
   }
-  toString(): string {
+  override toString(): string {
     return `walk(${this.o})`;
   }
 }
@@ -182,7 +182,7 @@ class Clear extends Step {
     expect(dropped).toEqual([...pages].sort((a, b) => a[0] - b[0]).map((x) => x[1]));
     pages.clear();
   }
-  toString(): string {
+  override toString(): string {
     return `clear(${this.o})`;
   }
 }

@@ -98,7 +98,7 @@ class Insert extends Step {
     if (space.ranges.some((r) => r.start < end && this.start < r.end)) return;
     put(store, space, this.start, end, this.mark);
   }
-  toString(): string {
+  override toString(): string {
     return `insert(${this.which}, ${this.start}, ${this.length})`;
   }
 }
@@ -121,7 +121,7 @@ class Fill extends Step {
       put(store, space, start, start + 2, k);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `fill(${this.which}, ${this.from}, ${this.many}, ${this.order})`;
   }
 }
@@ -141,7 +141,7 @@ class Remove extends Step {
       store.release(gone!.id);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `remove(${this.which}, ${this.at}, ${this.many})`;
   }
 }
@@ -163,7 +163,7 @@ class SetStart extends Step {
     store.setStart(space.tree, r.id, page);
     r.start = page;
   }
-  toString(): string {
+  override toString(): string {
     return `setStart(${this.which}, ${this.at}, ${this.fraction})`;
   }
 }
@@ -184,7 +184,7 @@ class SetEnd extends Step {
     r.end = r.start + 1 + Math.floor(this.fraction * (high - r.start));
     store.end[r.id] = r.end;
   }
-  toString(): string {
+  override toString(): string {
     return `setEnd(${this.which}, ${this.at}, ${this.fraction})`;
   }
 }
@@ -206,7 +206,7 @@ class Find extends Step {
       if (store.find(space.tree, r.end) !== slow.find(space.ranges, r.end)) throw new Error(`page ${r.end} is found wrongly`);
     }
   }
-  toString(): string {
+  override toString(): string {
     return `find(${this.which}, ${this.page})`;
   }
 }
@@ -229,7 +229,7 @@ class Clone extends Step {
     expect(copy.ranges.some((r) => ids.has(r.id))).toBe(false);
     model.spaces.push(copy);
   }
-  toString(): string {
+  override toString(): string {
     return `clone(${this.which})`;
   }
 }
@@ -247,7 +247,7 @@ class Destroy extends Step {
     model.spaces.splice(model.spaces.indexOf(space), 1);
     if (model.spaces.length === 0) model.spaces.push({ tree: store.createTree(), ranges: [] });
   }
-  toString(): string {
+  override toString(): string {
     return `destroy(${this.which}, ${this.releaseFirst})`;
   }
 }
@@ -256,7 +256,7 @@ class Create extends Step {
   override act(_space: Space, store: VmaStore, model: Model): void {
     if (model.spaces.length < 5) model.spaces.push({ tree: store.createTree(), ranges: [] });
   }
-  toString(): string {
+  override toString(): string {
     return 'create';
   }
 }
