@@ -115,9 +115,9 @@ export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: n
       ways,
       last: (ways - 1) * 2,
       signs: cell,
-      tags: cell + (small ? 0 : (sets * places) / 4),
-      handles: cell + (small ? 0 : (sets * places) / 4) + sets * places * 2,
-      order: small ? cell + sets * places * (unit >= Unit.pde ? 3 : 2) : link,
+      tags: cell + (sets * places) / 4,
+      handles: cell + (sets * places) / 4 + sets * places * 2,
+      order: small ? cell + (sets * places) / 4 + sets * places * (unit >= Unit.pde ? 3 : 2) : link,
     };
     if (small) cell = at.order + sets;
     else {

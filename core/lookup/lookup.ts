@@ -94,11 +94,11 @@ export function makeLookup(options: LookupOptions): Lookup {
   const faults = Cell.hot + LookupCounter.faults;
 
   // ---- constants of the usual shape
-  const { sets: sets1, tags: tags1, order: order1, last: last1 } = layout.tlb1;
+  const { sets: sets1, tags: tags1, signs: signs1, order: order1, last: last1 } = layout.tlb1;
   const { sets: sets2, ways: ways2, tags: tags2, signs: signs2, order: links2 } = layout.tlb2;
-  const { sets: setsPde, tags: tagsPde, handles: handlesPde, order: orderPde, last: lastPde } = layout.pde;
-  const { sets: setsPdpte, tags: tagsPdpte, handles: handlesPdpte, order: orderPdpte, last: lastPdpte } = layout.pdpte;
-  const { sets: setsPml4e, tags: tagsPml4e, handles: handlesPml4e, order: orderPml4e, last: lastPml4e } = layout.pml4e;
+  const { sets: setsPde, tags: tagsPde, signs: signsPde, handles: handlesPde, order: orderPde, last: lastPde } = layout.pde;
+  const { sets: setsPdpte, tags: tagsPdpte, signs: signsPdpte, handles: handlesPdpte, order: orderPdpte, last: lastPdpte } = layout.pdpte;
+  const { sets: setsPml4e, tags: tagsPml4e, signs: signsPml4e, handles: handlesPml4e, order: orderPml4e, last: lastPml4e } = layout.pml4e;
   const words2 = (ways2 + 3) >> 2;
   const tagStride2 = words2 * 8;
   const ring2 = ways2 + 1;
@@ -151,18 +151,19 @@ export function makeLookup(options: LookupOptions): Lookup {
     return (x - 0x01010101) & ~x & 0x80808080;
   }
 
-  // ---- small sets: up to four places, all compared
+  // ---- small sets: up to four places, `t` their first tag, `s` their signatures, `o` their order
   /** The place that holds the page under the tag, whatever its permissions, or -1. */
-  function findSmall(t: number, page: number, tag: number): number {
+  function findSmall(t: number, s: number, page: number, tag: number): number {
     const m = cells;
-    const is0 = +(((m[t]! ^ page) | ((m[(t + 1) | 0]! ^ tag) & -4)) === 0);
-    const is1 = +(((m[(t + 2) | 0]! ^ page) | ((m[(t + 3) | 0]! ^ tag) & -4)) === 0);
-    const is2 = +(((m[(t + 4) | 0]! ^ page) | ((m[(t + 5) | 0]! ^ tag) & -4)) === 0);
-    const is3 = +(((m[(t + 6) | 0]! ^ page) | ((m[(t + 7) | 0]! ^ tag) & -4)) === 0);
-    return is1 | (is2 << 1) | is3 | (is3 << 1) | ((is0 | is1 | is2 | is3) - 1);
+    for (let z = zeroBytes(m[s]! ^ signature(page, tag)); z !== 0; z &= z - 1) {
+      const k = (31 - clz32(z & -z)) >>> 3;
+      const i = (t + (k << 1)) | 0;
+      if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & -4)) === 0) return k;
+    }
+    return -1;
   }
   /** Puts an entry in the oldest place, which becomes the youngest. The place. */
-  function insertSmall(t: number, o: number, last: number, page: number, entry: number): number {
+  function insertSmall(t: number, s: number, o: number, last: number, page: number, entry: number, sign: number): number {
     const m = cells;
     const order = m[o]!;
     const k = (order >>> last) & 3;
@@ -170,6 +171,8 @@ export function makeLookup(options: LookupOptions): Lookup {
     const i = (t + (k << 1)) | 0;
     m[i] = page;
     m[(i + 1) | 0] = entry;
+    const byte = 255 << (k << 3);
+    m[s] = (m[s]! & ~byte) | (sign & byte);
     return k;
   }
 
@@ -216,7 +219,6 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
   function find(unit: number, b: number, set: number, page: number, tag: number): number {
     const t = tagsOf(unit, b, set);
-    if (isSmall(unit)) return findSmall(t, page, tag);
     const s = signsOf(unit, b, set);
     const sign = signature(page, tag);
     for (let k = 0; k < waysOf(unit); k = (k + 4) | 0) {
@@ -245,11 +247,9 @@ export function makeLookup(options: LookupOptions): Lookup {
     const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
     cells[i] = page;
     cells[(i + 1) | 0] = entry;
-    if (!isSmall(unit)) {
-      const s = (signsOf(unit, b, set) + (k >> 2)) | 0;
-      const byte = 255 << ((k & 3) << 3);
-      cells[s] = (cells[s]! & ~byte) | (signature(page, entry) & byte);
-    }
+    const s = (signsOf(unit, b, set) + (k >> 2)) | 0;
+    const byte = 255 << ((k & 3) << 3);
+    cells[s] = (cells[s]! & ~byte) | (signature(page, entry) & byte);
     if (unit >= Unit.pde) cells[(handlesOf(unit, b, set) + k) | 0] = handle;
     else if (unit === Unit.tlb1) setYoungest(b, set, page, entry);
     use(unit, b, cpu, set, k);
@@ -303,64 +303,81 @@ export function makeLookup(options: LookupOptions): Lookup {
   const accessOther = usual ? accessUsual : accessAny;
   const translate = usual ? translateUsual : translateAny;
 
-  // The functions below take their arguments from cells: passed the usual way they cost more than the work (every integer is boxed, checked, unboxed).
-  // Each step is a function of its own, as the compiler inlines only what a function calls nearly every time it runs.
+  // The functions below take their arguments from cells: a call that passes five integers, boxed and checked, costs more than the work. What runs rarely
+  // in one of them is a function of its own, for the compiler inlines only what a function calls nearly every time it runs.
 
-  /** The usual shape's first level. */
+  /** The usual shape: in each level the signatures of all ways at once, then the ways they point at (nearly always the right one). */
   function accessUsual(): number {
     const m = cells;
     const hi = m[Cell.hi]!;
     const lo = m[Cell.lo]!;
     const b = base(m[Cell.cpu]!);
     const page = m[Cell.page]!;
-    const set = set1(hi, lo);
-    const t = (b + tags1 + (set << 3)) | 0;
-    const k = findSmall(t, page, m[Cell.tag]!);
-    if (k < 0) return accessSecond();
-    const entry = m[(t + (k << 1) + 1) | 0]!;
-    const kind = m[Cell.kind]!;
-    if ((entry & kind) !== kind) return accessAny();
-    setYoungest(b, set, page, entry);
-    const o = (b + order1 + set) | 0;
-    m[o] = moves[(m[o]! << 2) | k]!;
-    m[hits1]!++;
-    return 1;
-  }
-
-  /** Its second level: the signatures of all ways at once, then the ways they point at (nearly always the right one). */
-  function accessSecond(): number {
-    const m = cells;
-    if (m[Cell.large] !== 0) return accessAny();
-    const hi = m[Cell.hi]!;
-    const lo = m[Cell.lo]!;
-    const cpu = m[Cell.cpu]!;
-    const b = base(cpu);
-    const page = m[Cell.page]!;
     const tag = m[Cell.tag]!;
-    const y = set2(hi, lo);
-    const s = (b + signs2 + imul(y, words2)) | 0;
     const sign = signature(page, tag);
-    let z = zeroBytes(m[s]! ^ sign) >>> 7;
-    if (words2 > 1) z |= zeroBytes(m[(s + 1) | 0]! ^ sign) >>> 6;
-    if (words2 > 2) z |= zeroBytes(m[(s + 2) | 0]! ^ sign) >>> 5;
-    if (words2 > 3) z |= zeroBytes(m[(s + 3) | 0]! ^ sign) >>> 4;
-    for (; z !== 0; z &= z - 1) {
-      const bit = 31 - clz32(z & -z);
-      const k = ((bit & 7) << 2) | (bit >>> 3);
-      const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
+    const set = set1(hi, lo);
+    let x = m[(b + signs1 + set) | 0]! ^ sign;
+    for (let z = (x - 0x01010101) & ~x & 0x80808080; z !== 0; z &= z - 1) {
+      const k = (31 - clz32(z & -z)) >>> 3;
+      const i = (b + tags1 + (set << 3) + (k << 1)) | 0;
       const entry = m[(i + 1) | 0]!;
       if (((m[i]! ^ page) | ((entry ^ tag) & -4)) !== 0) continue;
       const kind = m[Cell.kind]!;
       if ((entry & kind) !== kind) return accessAny();
-      relink((linkBase(cpu) + links2 + imul(y, linkStride2)) | 0, ring2, k, ways2);
-      const set = set1(hi, lo);
-      insertSmall((b + tags1 + (set << 3)) | 0, (b + order1 + set) | 0, last1, page, entry);
-      setYoungest(b, set, page, entry);
-      m[hits2]!++;
+      const youngest = (b + (set << 1)) | 0;
+      m[youngest] = page;
+      m[(youngest + 1) | 0] = entry;
+      const o = (b + order1 + set) | 0;
+      m[o] = moves[(m[o]! << 2) | k]!;
+      m[hits1]!++;
       return 1;
+    }
+    if (m[Cell.large] !== 0) return accessAny();
+    const y = set2(hi, lo);
+    const s = (b + signs2 + imul(y, words2)) | 0;
+    x = m[s]! ^ sign;
+    // Bit 8 * byte + word of `z` is way 4 * word + byte.
+    let z = ((x - 0x01010101) & ~x & 0x80808080) >>> 7;
+    if (words2 > 1) {
+      x = m[(s + 1) | 0]! ^ sign;
+      z |= ((x - 0x01010101) & ~x & 0x80808080) >>> 6;
+    }
+    if (words2 > 2) {
+      x = m[(s + 2) | 0]! ^ sign;
+      z |= ((x - 0x01010101) & ~x & 0x80808080) >>> 5;
+    }
+    if (words2 > 3) {
+      x = m[(s + 3) | 0]! ^ sign;
+      z |= ((x - 0x01010101) & ~x & 0x80808080) >>> 4;
+    }
+    for (; z !== 0; z &= z - 1) {
+      const bit = 31 - clz32(z & -z);
+      const k = ((bit & 7) << 2) | (bit >>> 3);
+      const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
+      if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & -4)) === 0) return hitSecond(k, sign);
     }
     m[misses]!++;
     return translateUsual();
+  }
+
+  /** Way k of the second level holds the page. */
+  function hitSecond(k: number, sign: number): number {
+    const m = cells;
+    const hi = m[Cell.hi]!;
+    const lo = m[Cell.lo]!;
+    const cpu = m[Cell.cpu]!;
+    const b = base(cpu);
+    const y = set2(hi, lo);
+    const entry = m[(b + tags2 + imul(y, tagStride2) + (k << 1) + 1) | 0]!;
+    const kind = m[Cell.kind]!;
+    if ((entry & kind) !== kind) return accessAny();
+    relink((linkBase(cpu) + links2 + imul(y, linkStride2)) | 0, ring2, k, ways2);
+    const set = set1(hi, lo);
+    const page = m[Cell.page]!;
+    insertSmall((b + tags1 + (set << 3)) | 0, (b + signs1 + set) | 0, (b + order1 + set) | 0, last1, page, entry, sign);
+    setYoungest(b, set, page, entry);
+    m[hits2]!++;
+    return 1;
   }
 
   /** Any shape, large pages, hits without the permission. */
@@ -442,7 +459,7 @@ export function makeLookup(options: LookupOptions): Lookup {
     const b = base(cpu);
     const at = number2(hi, lo);
     const setP = setPde(at);
-    const k = findSmall((b + tagsPde + (setP << 3)) | 0, at, walkId() | topOf(hi));
+    const k = findSmall((b + tagsPde + (setP << 3)) | 0, (b + signsPde + setP) | 0, at, walkId() | topOf(hi));
     let table = 0;
     if (k >= 0) {
       const o = (b + orderPde + setP) | 0;
@@ -465,7 +482,8 @@ export function makeLookup(options: LookupOptions): Lookup {
     const page = m[Cell.page]!;
     const entry = (m[Cell.tag]! & -4) | permissions(e);
     const set = set1(hi, lo);
-    insertSmall((b + tags1 + (set << 3)) | 0, (b + order1 + set) | 0, last1, page, entry);
+    const sign = signature(page, entry);
+    insertSmall((b + tags1 + (set << 3)) | 0, (b + signs1 + set) | 0, (b + order1 + set) | 0, last1, page, entry, sign);
     setYoungest(b, set, page, entry);
     const y = set2(hi, lo);
     const o = (linkBase(cpu) + links2 + imul(y, linkStride2)) | 0;
@@ -476,7 +494,7 @@ export function makeLookup(options: LookupOptions): Lookup {
     m[(i + 1) | 0] = entry;
     const s = (b + signs2 + imul(y, words2) + (w >> 2)) | 0;
     const byte = 255 << ((w & 3) << 3);
-    m[s] = (m[s]! & ~byte) | (signature(page, entry) & byte);
+    m[s] = (m[s]! & ~byte) | (sign & byte);
     return 1;
   }
 
@@ -490,9 +508,8 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
 
   /**
-   * The upper part of a walk, from the PDPTE or PML4E cache or the root: the handle of the leaf table, 0 = not present, or the complement of
-   * 2 * (word of a large leaf's entry) + (1 when it stands in the PDPT). `read` is the index of the walk's counter if it reads down to the leaf
-   * table: its start level * 8 + the same number of reads.
+   * A walk from the PDPTE cache or above: the handle of the leaf table, 0 = not present, or the complement of 2 * (word of a large leaf's entry)
+   * + (1 when it stands in the PDPT). `read` is the index of the walk's counter if it reads down to a leaf table: start level * 8 + as many reads.
    */
   function walkUpper(): number {
     const m = cells;
@@ -504,11 +521,12 @@ export function makeLookup(options: LookupOptions): Lookup {
     const at3 = number3(hi, lo);
     const set3 = setPdpte(at3);
     const t3 = (b + tagsPdpte + (set3 << 3)) | 0;
+    const s3 = (b + signsPdpte + set3) | 0;
     const o3 = (b + orderPdpte + set3) | 0;
     const h3 = (b + handlesPdpte + (set3 << 2)) | 0;
     let table = 0;
     let read = 18;
-    let k = findSmall(t3, at3, id);
+    let k = findSmall(t3, s3, at3, id);
     if (k >= 0) {
       m[o3] = moves[(m[o3]! << 2) | k]!;
       table = m[(h3 + k) | 0]!;
@@ -519,9 +537,10 @@ export function makeLookup(options: LookupOptions): Lookup {
         const at4 = number4(hi);
         const set4 = setPml4e(at4);
         const t4 = (b + tagsPml4e + (set4 << 3)) | 0;
+        const s4 = (b + signsPml4e + set4) | 0;
         const o4 = (b + orderPml4e + set4) | 0;
         const h4 = (b + handlesPml4e + (set4 << 2)) | 0;
-        k = findSmall(t4, at4, id);
+        k = findSmall(t4, s4, at4, id);
         if (k >= 0) {
           m[o4] = moves[(m[o4]! << 2) | k]!;
           table = m[(h4 + k) | 0]!;
@@ -538,42 +557,41 @@ export function makeLookup(options: LookupOptions): Lookup {
           p[q4] = e4 | Entry.accessed;
           table = tableOf[p[(q4 + 1) | 0]!]!;
           if (hasPml4e) {
-            k = insertSmall(t4, o4, lastPml4e, at4, id);
+            k = insertSmall(t4, s4, o4, lastPml4e, at4, id, signature(at4, id));
             m[(h4 + k) | 0] = table;
           }
         }
       }
       const q3 = (table + ((at3 & indexMask) << 1)) | 0;
       const e3 = p[q3]!;
-      if ((e3 & Entry.present) === 0) return absent((read - 2) | 0);
-      if ((e3 & Entry.large) !== 0) {
-        m[(Cell.walked + read - 2) | 0]!++;
-        return ~((q3 << 1) | 1);
-      }
+      if ((e3 & (Entry.present | Entry.large)) !== Entry.present) return noTable(e3, (q3 << 1) | 1, (read - 2) | 0);
       p[q3] = e3 | Entry.accessed;
       table = tableOf[p[(q3 + 1) | 0]!]!;
       if (hasPdpte) {
-        k = insertSmall(t3, o3, lastPdpte, at3, id);
+        k = insertSmall(t3, s3, o3, lastPdpte, at3, id, signature(at3, id));
         m[(h3 + k) | 0] = table;
       }
     }
     const at2 = number2(hi, lo);
     const q2 = (table + ((at2 & indexMask) << 1)) | 0;
     const e2 = p[q2]!;
-    if ((e2 & Entry.present) === 0) return absent((read - 1) | 0);
-    if ((e2 & Entry.large) !== 0) {
-      m[(Cell.walked + read - 1) | 0]!++;
-      return ~(q2 << 1);
-    }
+    if ((e2 & (Entry.present | Entry.large)) !== Entry.present) return noTable(e2, q2 << 1, (read - 1) | 0);
     p[q2] = e2 | Entry.accessed;
     table = tableOf[p[(q2 + 1) | 0]!]!;
     if (hasPde) {
-      const setP = setPde(at2);
-      k = insertSmall((b + tagsPde + (setP << 3)) | 0, (b + orderPde + setP) | 0, lastPde, at2, id | topOf(hi));
-      m[(b + handlesPde + (setP << 2) + k) | 0] = table;
+      const set = setPde(at2);
+      const tag = id | topOf(hi);
+      k = insertSmall((b + tagsPde + (set << 3)) | 0, (b + signsPde + set) | 0, (b + orderPde + set) | 0, lastPde, at2, tag, signature(at2, tag));
+      m[(b + handlesPde + (set << 2) + k) | 0] = table;
     }
     m[(Cell.walked + read) | 0]!++;
     return table;
+  }
+  /** An entry that leads to no table: the walk counted, and the fault when it is not a large leaf. */
+  function noTable(e: number, where: number, read: number): number {
+    if ((e & Entry.present) === 0) return absent(read);
+    cells[(Cell.walked + read) | 0]!++;
+    return ~where;
   }
   /** Counts a walk that ends at an entry that is not present. */
   function absent(read: number): number {
