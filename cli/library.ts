@@ -36,7 +36,7 @@ export interface ReplayOptions {
   readonly cpus?: number;
   /** Replay only these processes. */
   readonly pid?: readonly number[];
-  /** Replay only events of this time, in ns since the start, the second not included. */
+  /** Replay only these events of each trace, counted from 0, the second not included. */
   readonly window?: readonly [number, number];
   readonly workers?: number;
   readonly seed?: number;

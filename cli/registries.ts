@@ -4,6 +4,9 @@
 export interface ListEntry {
   readonly name: string;
   readonly title: string;
+  /** Of metrics. */
+  readonly about?: string;
+  readonly unit?: string;
   readonly [more: string]: unknown;
 }
 

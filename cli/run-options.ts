@@ -40,7 +40,7 @@ export const RUN_OPTIONS = {
   tlb: { kind: 'path-or-name', preset: 'default', about: 'TLB and page-walk caches: a name (framewalk list tlbs) or a YAML or JSON file' },
   cpus: { kind: 'count', least: 1, most: 256, preset: '1', about: 'CPUs, each with a TLB of its own' },
   pid: { kind: 'numbers', about: 'Replay only these processes' },
-  window: { kind: 'text', about: 'Replay only the events of this time since the start, such as 1.5s..2s (FROM..TO)' },
+  window: { kind: 'text', about: 'Replay only these events of each trace, counted from 0, TO not included' },
   matrix: { kind: 'path', about: 'A YAML or JSON file with any of these options; flags override it' },
   workers: { kind: 'count', least: 1, most: 256, preset: 'one a core', about: 'Worker threads' },
   seed: { kind: 'count', least: 0, most: 2 ** 32 - 1, preset: '1', about: 'Seed of everything random' },

@@ -9,7 +9,7 @@ import type { MatrixFile } from './matrix.js';
 import { knownName, knownNames } from './names.js';
 import { registryNames } from './registries.js';
 import { RUN_OPTIONS, type RunKey, type RunOption } from './run-options.js';
-import { parseCount, parseSize, parseTime } from './size.js';
+import { parseCount, parseSize } from './size.js';
 import { readLookupConfig } from './tlb-file.js';
 
 /** A run, ready to be done. */
@@ -26,7 +26,7 @@ export interface RunRequest {
   readonly tlb: LookupConfig;
   readonly cpus: number;
   readonly pids: readonly number[];
-  /** Nanoseconds since the trace's start, the second not included, or null for all. */
+  /** Numbers of the first event and of the first that is not replayed any more, or null for all. */
   readonly window: readonly [number, number] | null;
   /** Undefined: one a core. */
   readonly workers: number | undefined;
@@ -95,7 +95,7 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
     tlb: await readLookupConfig(option('tlb').text, option('tlb').label),
     cpus: count('cpus'),
     pids: given('pid') === undefined ? [] : pidList(option('pid')),
-    window: given('window') === undefined ? null : timeWindow(option('window')),
+    window: given('window') === undefined ? null : eventWindow(option('window')),
     workers: given('workers') === undefined ? undefined : count('workers'),
     seed: count('seed'),
     traceMemoryBytes: size('trace-memory'),
@@ -119,12 +119,11 @@ function pidList({ text, label }: { text: string; label: string }): number[] {
   return text.split(',').map((word) => parseCount(word.trim(), label, 0, 2 ** 31 - 1));
 }
 
-/** `FROM..TO` as nanoseconds since the trace's start, TO not included; either may be left out. */
-function timeWindow({ text, label }: { text: string; label: string }): [number, number] {
+/** `FROM..TO`, events of the trace counted from 0, TO not included; either may be left out. */
+function eventWindow({ text, label }: { text: string; label: string }): [number, number] {
   const ends = text.split('..');
-  if (ends.length !== 2) throw new UserError(`${label} ${text}: expected FROM..TO, two times such as 1.5s..2s (ns, us, ms, s; either may be left out)`);
-  const from = ends[0].trim() === '' ? 0 : parseTime(ends[0], label);
-  const to = ends[1].trim() === '' ? Number.MAX_SAFE_INTEGER : parseTime(ends[1], label);
-  if (to <= from) throw new UserError(`${label} ${text}: holds no event; the second time must be later than the first`);
+  if (ends.length !== 2) throw new UserError(`${label} ${text}: expected FROM..TO, two event numbers such as 1000..5000 (either may be left out)`);
+  const [from, to] = ends.map((end, i) => (end.trim() === '' ? [0, Number.MAX_SAFE_INTEGER][i] : parseCount(end, label, 0, Number.MAX_SAFE_INTEGER)));
+  if (to <= from) throw new UserError(`${label} ${text}: holds no event; the second number must be larger than the first`);
   return [from, to];
 }

@@ -1,5 +1,5 @@
 /**
- * Sizes, times and numbers as flags take them: whole bytes, or a number with a binary unit (`512MiB`, `1.5GiB`). Powers of ten are refused with the remedy, because
+ * Sizes and numbers as flags take them: whole bytes, or a number with a binary unit (`512MiB`, `1.5GiB`). Powers of ten are refused with the remedy, because
  * `4GB` is 7 % away from what a memory of that name holds. Does not know what the numbers are for; the flag's name comes along for the message.
  */
 import { UserError } from '../traces/event.js';
@@ -21,16 +21,6 @@ export function parseSize(text: string, flag: string): number {
   if (!Number.isInteger(bytes)) throw new UserError(`${flag} ${text}: not a whole number of bytes`);
   if (!Number.isSafeInteger(bytes)) throw new UserError(`${flag} ${text}: more than 2^53 bytes`);
   return bytes;
-}
-
-/** Nanoseconds in a unit of time. */
-const TIMES: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
-
-/** Whole nanoseconds of a time such as `1.5s` or `20ms`; a number alone is nanoseconds. UserError that begins with `flag` otherwise. */
-export function parseTime(text: string, flag: string): number {
-  const match = /^([0-9]+(?:\.[0-9]+)?)\s*(ns|us|ms|s)?$/.exec(text.trim());
-  if (match === null) throw new UserError(`${flag} ${text}: expected a time such as 1.5s or 20ms (ns, us, ms, s)`);
-  return Math.round(Number(match[1]) * TIMES[match[2] ?? 'ns']);
 }
 
 /** A whole number from `least` to `most`; UserError that begins with `flag` otherwise. */

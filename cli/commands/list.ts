@@ -6,7 +6,9 @@ import { isRegistryName, REGISTRY_NAMES, registryEntries, type ListEntry } from 
 
 const table = (entries: readonly ListEntry[], indent: string): string => {
   const width = Math.max(0, ...entries.map((entry) => entry.name.length));
-  return entries.map((entry) => `${indent}${entry.name.padEnd(width)}  ${entry.title}\n`).join('');
+  return entries
+    .map((entry) => `${indent}${entry.name.padEnd(width)}  ${entry.title}${entry.about === undefined ? '' : ` (${entry.unit}): ${entry.about}`}\n`)
+    .join('');
 };
 
 export const listCommand: Command = {

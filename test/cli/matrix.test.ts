@@ -109,7 +109,7 @@ describe('requests', () => {
   it('read a window', async () => {
     const window = async (text: string): Promise<unknown> => (await runRequest(['a.fwt'], (name) => (name === 'window' ? text : undefined))).window;
     expect(await window('1000..5000')).toEqual([1000, 5000]);
-    expect(await window('..1.5ms')).toEqual([0, 1_500_000]);
-    expect(await window('2s..')).toEqual([2_000_000_000, Number.MAX_SAFE_INTEGER]);
+    expect(await window('..5000')).toEqual([0, 5000]);
+    expect(await window('1000..')).toEqual([1000, Number.MAX_SAFE_INTEGER]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseCount, parseSize, parseTime } from '../../cli/size.js';
+import { parseCount, parseSize } from '../../cli/size.js';
 import { UserError } from '../../traces/event.js';
 
 const message = (call: () => unknown): string => {
@@ -40,22 +40,6 @@ describe('parseSize', () => {
     ['0x10', '--memory 0x10: expected a size such as'],
   ])('refuses %j', (text, start) => {
     expect(message(() => parseSize(text, '--memory'))).toContain(start);
-  });
-});
-
-describe('parseTime', () => {
-  it.each([
-    ['17', 17],
-    ['17ns', 17],
-    ['20us', 20_000],
-    ['1.5ms', 1_500_000],
-    ['2 s', 2_000_000_000],
-  ])('%s is %d ns', (text, ns) => {
-    expect(parseTime(text, '--window')).toBe(ns);
-  });
-
-  it.each(['', '-1s', '1m', 's', '1e3'])('refuses %j', (text) => {
-    expect(message(() => parseTime(text, '--window'))).toContain('expected a time such as 1.5s or 20ms');
   });
 });
 
