@@ -14,6 +14,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** Parts of other modules. */
+const NOT_BENCHES = ['run.mjs', 'cell.mjs', 'synthetic.mjs'];
+
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const self = fileURLToPath(import.meta.url);
 
@@ -64,7 +67,7 @@ function parent(words) {
   const json = words.includes('--json');
   const wanted = words.filter((word) => word !== '--json');
   const all = readdirSync(folder)
-    .filter((name) => name.endsWith('.mjs') && name !== 'run.mjs')
+    .filter((name) => name.endsWith('.mjs') && !NOT_BENCHES.includes(name))
     .sort();
   const modules = all.filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
   if (modules.length === 0) {
