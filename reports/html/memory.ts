@@ -223,12 +223,12 @@ function thinLayers(trace: ReportTrace, extent: Extent): Markup[] {
 function caption(trace: ReportTrace, extent: Extent): Part {
   const wash = trace.exits === null ? '' : ` Shaded: the last ${trace.exits.count} processes exit.`;
   const [{ cell, series }] = trace.strategies;
-  const sampled = Math.max(...series.used);
-  const inUse = bytes(sampled * trace.pageSize);
+  const inUse = bytes(Math.max(...series.used) * trace.pageSize);
+  const highest = bytes((cell.metrics['frames_peak'] ?? 0) * trace.pageSize);
   const between =
-    (cell.metrics['frames_peak'] ?? 0) > sampled
-      ? ` It lay between two sample points; pictures and tables show the highest of these, with ${inUse} in use.`
-      : '';
+    cell.metrics['frames_peak'] === undefined || inUse === highest
+      ? ''
+      : ` It lay between two sample points; pictures and tables show the highest of these, with ${inUse} in use.`;
   const scale = extent.whole
     ? ''
     : ` The axis ends at ${bytes(extent.top * trace.pageSize)} of ${bytes(trace.totalFrames * trace.pageSize)}; what lies above is free.`;

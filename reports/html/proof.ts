@@ -60,8 +60,9 @@ function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly Sam
   const predicted = steps(samples.map((s): Point => [x(s), y(s.predicted * factor)]));
   const steady = samples.filter((s) => !s.racy);
   const errors = steady.map((s) => s.predicted - s.measured);
+  const off = scaleOf(summary.quantity, Math.max(0, ...errors.map(Math.abs)));
   const none = errors.every((error) => error === 0);
-  const range = none ? [0] : niceRange(Math.min(0, ...errors), Math.max(0, ...errors), 2);
+  const range = none ? [0] : niceRange(Math.min(0, ...errors) * off.factor, Math.max(0, ...errors) * off.factor, 2);
   const low = Math.min(...range);
   const high = Math.max(...range);
   const ry = none ? (): number => (below.top + below.bottom) / 2 : linear([low, high], [below.bottom, below.top]);
@@ -69,13 +70,12 @@ function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly Sam
   const shown = none ? [0] : [low, high, 0].filter((value, i, all) => all.indexOf(value) === i);
   const residual = none
     ? label((below.left + below.right) / 2, zero - 4, summary.exact === judged(summary) ? 'no difference' : 'no difference at the points drawn', 'tk', 'middle')
-    : path(areaPath(steps(steady.map((s, i): Point => [x(s), ry(errors[i])])), zero), 'res');
-  const residualUnit = summary.quantity.endsWith('_kb') ? 'KiB' : 'count';
+    : path(areaPath(steps(steady.map((s, i): Point => [x(s), ry(errors[i] * off.factor)])), zero), 'res');
   const content = [
     yAxis(main, y, ticks, unit),
     path(linePath(measured), 'mes'),
     path(linePath(predicted), 'ln thin'),
-    label(0, below.top - 10, `predicted − measured, ${residualUnit}`, 'al'),
+    label(0, below.top - 10, `predicted − measured, ${off.unit}`, 'al'),
     rect(below.left, below.top, below.right - below.left, below.bottom - below.top, 'wind'),
     path(`M${px(below.left)} ${px(zero)}H${px(below.right)}`, 'zero'),
     residual,
@@ -83,7 +83,7 @@ function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly Sam
     axis.svg,
   ];
   const exact = `${grouped(summary.exact)} of ${grouped(judged(summary))} exact`;
-  const says = `${nameOf(summary.quantity)} of ${trace.name}: predicted and measured, ${exact}, largest error ${compact(summary.max_error)} ${residualUnit}`;
+  const says = `${nameOf(summary.quantity)} of ${trace.name}: predicted and measured, ${exact}, largest error ${compact(summary.max_error)} ${summary.quantity.endsWith('_kb') ? 'KiB' : ''}`;
   return markup`<div class="sm">
     <h4>${nameOf(summary.quantity)} <span class="sub">${exact}</span></h4>
     ${drawing(below, says, content.join(''))}

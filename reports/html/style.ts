@@ -83,7 +83,7 @@ footer{margin-top:56px;padding-top:12px;border-top:1px solid var(--rule);font-si
 `;
 
 const CHARTS = `
-.grid3,.grid4,.grid2{display:grid;gap:20px 32px}.grid3{grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}.grid4{grid-template-columns:repeat(auto-fill,minmax(min(100%,262px),1fr))}.grid2{grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}
+.grid3,.grid4{display:grid;gap:20px 32px}.grid3{grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}.grid4{grid-template-columns:repeat(auto-fill,minmax(min(100%,262px),1fr))}
 .grid3+.grid3,.cap+.grid3,.grid3+.grid4,.cap+.grid4{margin-top:24px}
 .sample{vertical-align:0;overflow:visible}.sm{min-width:0}.ch{display:block;width:100%;max-width:640px;height:auto;overflow:visible}
 .ch text{font-size:11px;fill:var(--ink2)}.ch .tk,.ch .al{fill:var(--ink3);font-size:10.5px}.ch .strong{font-weight:700;fill:var(--ink)}.ch .lb{fill:var(--ink)}
@@ -97,7 +97,7 @@ const CHARTS = `
 .gl{fill:none;stroke:var(--on);stroke-width:.13}.hole{fill:var(--rule)}.cells{stroke:var(--bg);stroke-width:.1;fill:none}.frame{fill:none;stroke:var(--rule);stroke-width:1}
 .f0{fill-opacity:.28}.f1{fill-opacity:.5}.f2{fill-opacity:.75}
 .u0{fill:var(--u0)}.u1{fill:var(--u1)}.u2{fill:var(--u2)}.u3{fill:var(--u3)}.u4{fill:var(--u4)}.u5{fill:var(--u5)}.o9{fill:none;stroke:var(--ink);stroke-width:1.2}.gap{stroke:var(--bg);stroke-width:1;fill:none}
-.ln{fill:none;stroke:var(--ink);stroke-width:1.4;stroke-linejoin:round}.thin{stroke-width:1.1}.stem{stroke:var(--ink);stroke-width:1.4}.rng{stroke:var(--ink3);stroke-width:1}
+.ln{fill:none;stroke:var(--ink);stroke-width:1.4;stroke-linejoin:round}.thin{stroke-width:1.1}.rng{stroke:var(--ink3);stroke-width:1}
 .dot{fill:var(--ink);stroke:var(--ink);stroke-width:1.3}.dot.o{fill:var(--bg)}
 .mes{stroke:var(--mes);stroke-width:5;stroke-linecap:round;stroke-linejoin:round;fill:none}.res{stroke:var(--bad);stroke-width:1;fill:var(--bad);fill-opacity:.35}.zero{stroke:var(--ink);stroke-width:1.6}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;font-size:12.5px;line-height:18px;color:var(--ink2);margin-bottom:16px}.legend svg{vertical-align:-1px;margin-right:6px}
