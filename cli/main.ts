@@ -54,7 +54,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
     .alias('help', 'h')
     .strict()
     .demandCommand(1, 'no command given (framewalk --help lists them)')
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .wrap(Math.min(120, process.stdout.columns || 100))
     .exitProcess(false)
     .completion('completion', 'Prints a script that completes commands and flags in bash or zsh')
     .fail((message, error) => {

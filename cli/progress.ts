@@ -42,7 +42,7 @@ export function startProgress(what: string, unit: string, out: NodeJS.WriteStrea
       if (time - drawn < PERIOD_MS) return;
       drawn = time;
       const line = progressLine(what, unit, done, total, (time - started) / 1000);
-      out.write(`\r\x1b[2K${line.slice(0, Math.max(20, (out.columns ?? 80) - 1))}`);
+      out.write(`\r\x1b[2K${line.slice(0, Math.max(20, (out.columns > 0 ? out.columns : 80) - 1))}`);
     },
     end() {
       if (drawn !== -Infinity) out.write('\r\x1b[2K');

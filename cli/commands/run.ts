@@ -35,7 +35,7 @@ export const runCommand: Command = {
     }
     const { renderTable } = await import('../../reports/table.js');
     const { isTTY, columns } = process.stdout;
-    print(renderTable(result, metrics.all(), { width: columns ?? 160, color: isTTY && process.env['NO_COLOR'] === undefined }));
+    print(renderTable(result, metrics.all(), { width: columns > 0 ? columns : 160, color: isTTY && process.env['NO_COLOR'] === undefined }));
     print(`\n${remarks(result)}Wrote ${files.join(', ')}\n`);
     return 0;
   },
@@ -82,12 +82,13 @@ function remarks(result: RunResult): string {
   for (const cell of result.cells) {
     const { trace, pmm } = cell.config;
     const lost = cell.losses.reduce((sum, loss) => sum + loss.count, 0);
-    if (lost > 0 && !told.has(trace)) lines.push(`${trace}: ${lost} lines or records of the recording were not understood (framewalk info lists the causes)`);
+    if (lost > 0 && !told.has(trace))
+      lines.push(`${trace}: lines or records of the recording that were not understood: ${lost} (framewalk info lists the causes)`);
     told.add(trace);
     const rejected = cell.metrics['events_rejected_count'] ?? 0;
     if (rejected > 0) {
       const causes = cell.rejections.map((one) => `${one.cause} ${one.count}`).join(', ');
-      lines.push(`${trace} on ${pmm}: ${rejected} events were refused (${causes})`);
+      lines.push(`${trace} on ${pmm}: events that were refused: ${rejected} (${causes})`);
     }
     if (cell.oom !== null) lines.push(`${trace} on ${pmm}: out of frames: ${cell.oom}`);
   }

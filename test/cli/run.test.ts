@@ -125,7 +125,7 @@ describe('bad input of run', () => {
     writeFileSync(join(folder, 'broken.csv'), csv(4).replace('1,1,1,write,0x10000000,8,,,,', '1,1,1,write,0x10000000,-8,,,,'));
     const counted = await framewalk(['run', 'broken.csv', '--pmm', 'buddy', '--out', 'broken'], inside);
     expect(counted).toMatchObject({ code: 0 });
-    expect(counted.stdout).toContain('broken: 1 lines or records of the recording were not understood');
+    expect(counted.stdout).toContain('broken: lines or records of the recording that were not understood: 1');
     const strict = await framewalk(['run', 'broken.csv', '--strict', '--out', 'strict'], inside);
     expect(complaint(strict)).toContain('framewalk: broken.csv:3: ');
     expect(strict.code).toBe(2);
