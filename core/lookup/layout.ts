@@ -74,6 +74,7 @@ export interface Layout {
   readonly linkStride: number;
   readonly cells: number;
   readonly links: number;
+  readonly maxWays: number;
   /** Whether the set tells the page number's low bits, so that its upper bits fit into word 0 of an entry. */
   readonly compact: boolean;
   /** Bits of the page number above 32. */
@@ -90,10 +91,9 @@ export interface Layout {
 
 const noTlb: TlbLevel = { entries: 0, ways: 1, hitCycles: 0 };
 const noCache: WalkCache = { entries: 0, ways: 1 };
-const MAX_WAYS = 254;
 const MAX_ENTRIES = 1 << 20;
 
-/** RangeError for sizes no unit can have (the parser of configurations checks them before and names the file), or too many spaces. */
+/** RangeError for sizes no unit can have (the parser of configurations checks them before and names the file). */
 export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: number, maxSpaces: number): Layout {
   const { levels, pageShift, indexBits, vaBits } = geometry;
   const wrong = (what: string): RangeError => new RangeError(`lookup unit ${config.name}: ${what}`);
@@ -101,13 +101,15 @@ export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: n
   const shape = new Int32Array(80);
   const sets1 = Math.max(1, (config.tlb[0] ?? noTlb).entries / (config.tlb[0] ?? noTlb).ways);
   let cell = sets1 * 2;
+  let maxWays = 0;
   let link = 0;
 
   const place = (unit: Unit, title: string, { entries, ways }: { entries: number; ways: number }): UnitLayout => {
-    const whole = Number.isInteger(entries) && Number.isInteger(ways) && entries >= 0 && entries <= MAX_ENTRIES && ways >= 1 && ways <= MAX_WAYS;
+    const whole = Number.isInteger(entries) && Number.isInteger(ways) && entries >= 0 && entries <= MAX_ENTRIES && ways >= 1;
     if (!whole || entries % ways !== 0)
-      throw wrong(`${title} of ${entries} entries in ${ways} ways: entries must be a multiple of ways, ways 1 to ${MAX_WAYS}`);
+      throw wrong(`${title} of ${entries} entries in ${ways} ways: entries must be a multiple of ways and at most ${MAX_ENTRIES}`);
     const sets = Math.max(1, entries / ways);
+    maxWays = Math.max(maxWays, ways);
     const places = (ways + 3) & ~3;
     const small = ways <= 4 && unit !== Unit.tlb2;
     const at: UnitLayout = {
@@ -145,7 +147,6 @@ export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: n
   const maxId = 2 ** (32 - idShift) - 1;
   const rows = config.pcid ? 1 : cpus;
   const row = maxSpaces + 1;
-  if (rows * row * 2 > maxId) throw wrong(`${maxSpaces} spaces on ${rows} CPUs are too many for the ${maxId} ids that ${vaBits}-bit addresses leave`);
   const walkIds = config.invalidation === 'space' ? Cell.ids + rows * row : Cell.ids;
   const first = (walkIds + rows * row + 15) & ~15;
   const stride = (cell + 15) & ~15;
@@ -154,6 +155,6 @@ export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: n
     cells: first + stride * cpus,
     // Smaller arrays would live on the garbage-collected heap and move.
     links: Math.max(128, link * cpus),
-    ...{ compact, topBits, idShift, maxId, rows, row, walkIds },
+    ...{ maxWays, compact, topBits, idShift, maxId, rows, row, walkIds },
   };
 }

@@ -75,21 +75,26 @@ export interface Lookup {
   /**
    * One access by `space` (pid of the page tables) on `cpu`: 1 = translated (A/D bits set, TLB filled), 0 = page fault: nothing maps the
    * page or the entry forbids the access. After the fault was resolved call `retry`, which walks again without a new lookup being counted.
+   * `space` is -1 (kernel) or below maxSpaces, the address canonical (arch/address.ts splits it), `kind` an Access; nothing of that is checked here.
+   * A page is looked up under the kernel's id when it lies in the upper half, whichever space uses it.
    */
   access(space: number, hi: number, lo: number, kind: number, cpu: number): number;
   retry(space: number, hi: number, lo: number, kind: number, cpu: number): number;
-  /** Forgets one page of a space on every CPU (TLB, and the walk caches' entries for it). */
+  /** Forgets one page of a space on every CPU: its TLB entries of any size, and of the walk caches what `invalidation` says. */
   invalidatePage(space: number, hi: number, lo: number): void;
-  /** Forgets everything of a space, in O(1): a new address-space id. Also called when a space is created or its tables are freed. */
+  /** Forgets everything of a space on every CPU, in O(1): a new address-space id. Also called when a space is created or its tables are freed. */
   flushSpace(space: number): void;
-  /** The space now runs on this CPU (flushes without PCID). */
+  /** The space now runs on this CPU. Without PCIDs it starts with nothing there (a flush, counted); the kernel's entries stay, -1 changes nothing. */
   switchSpace(space: number, cpu: number): void;
   /** Hot counters since the last `spill`, int32; spill() adds them to `counters` (exact doubles). Call at least every 2^24 accesses. */
   readonly counters: Float64Array;
   spill(): void;
   /** Table reads per walk: [1..levels] -> walks, summed by spill. */
   readonly walkLengths: Float64Array;
-  /** Cycles so far by the config's cost table (from counters; integer arithmetic). */
+  /**
+   * Cycles so far, an exact integer: l1Hits * tlb[0].hitCycles + l2Hits * tlb[1].hitCycles + walks * walkBaseCycles + walkRefs * walkReadCycles
+   * + faults * faultCycles. Spills.
+   */
   cycles(): number;
 }
 

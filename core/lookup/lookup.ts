@@ -15,7 +15,8 @@
  * - Walk caches hold the next table's handle for entries of level 2 (PDE), 3 (PDPTE) and 4 (PML4E). A walk starts at the lowest level that hits.
  *   The walk reads one entry per remaining level, sets A in each and D in the leaf that is written.
  * - The upper half belongs to the kernel: its entries are tagged with the id of space -1 whichever space uses them, as global pages are (SDM 4.10.2.4).
- * - Forgetting a space gives it a new id; its old entries stay until they are the oldest of their sets. When ids run out everything is cleared.
+ * - Forgetting a space takes its id away, its next walk gives it a new one; its old entries stay until they are the oldest of their sets. When ids
+ *   run out everything is cleared.
  *
  * What is not modelled
  * - Access rights of upper levels: page tables made here always have P, R/W and U/S set and XD clear above the leaf, so the leaf's bits are the combined
@@ -31,7 +32,7 @@
  *                                 | bits above 32  |
  *
  * `top` is 4 with 48-bit addresses, 13 with 57 bits; it is 0 when the number of sets is a multiple of 2^top: then the set tells the page number's low
- * bits and word 0 holds those above. An id is never 0, so an empty place matches nothing.
+ * bits and word 0 holds those above. A space has id 0 until its first walk; empty places have size 3. So neither ever matches.
  *
  * This file is longer than others: the compiler turns a closure's constants into machine constants only inside one factory, and beside the functions
  * for any shape stand those for the usual one (first level of up to 4 ways, second of up to 16, walk caches of up to 4). There, what cannot be
@@ -53,6 +54,7 @@ const enum Entry {
 const enum Size {
   large2 = 1 << 2,
   large3 = 2 << 2,
+  empty = 3 << 2,
 }
 
 /** A small set's order at the start: ways 0, 1, 2, 3, youngest in the lowest bits. */
@@ -80,13 +82,14 @@ export function makeLookup(options: LookupOptions): Lookup {
   // ---- storage
   const { first, stride, linkStride, shape } = layout;
   const cells = new Int32Array(layout.cells);
-  const links = new Uint8Array(layout.links);
+  const links = layout.maxWays < 256 ? new Uint8Array(layout.links) : new Int32Array(layout.links);
   const moves = new Uint8Array(1024);
   const running = new Int32Array(cpus).fill(-1);
   const counters = new Float64Array(LookupCounter.length);
   const walkLengths = new Float64Array(levels + 1);
   const ids = Cell.ids as number;
   const ownWalkIds = walkIds !== ids;
+  const pcid = config.pcid;
   const hits1 = Cell.hot + LookupCounter.l1Hits;
   const hits2 = Cell.hot + LookupCounter.l2Hits;
   const misses = Cell.hot + LookupCounter.misses;
@@ -259,9 +262,8 @@ export function makeLookup(options: LookupOptions): Lookup {
     const k = find(unit, b, set, page, tag);
     if (k < 0) return;
     const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
-    cells[i] = 0;
-    cells[(i + 1) | 0] = 0;
-    if (unit === Unit.tlb1) setYoungest(b, set, 0, 0);
+    cells[(i + 1) | 0] = Size.empty;
+    if (unit === Unit.tlb1) setYoungest(b, set, 0, Size.empty);
     use(unit, b, cpu, set, k);
     const o = orderOf(unit, b, cpu, set);
     const ways = waysOf(unit);
@@ -453,6 +455,7 @@ export function makeLookup(options: LookupOptions): Lookup {
   /** Walks and fills both TLB levels; 0 = page fault. The usual shape. */
   function translateUsual(): number {
     const m = cells;
+    if (m[Cell.tag]! >>> idShift === 0 || ownWalkIds) giveIds();
     const hi = m[Cell.hi]!;
     const lo = m[Cell.lo]!;
     const cpu = m[Cell.cpu]!;
@@ -496,6 +499,30 @@ export function makeLookup(options: LookupOptions): Lookup {
     const byte = 255 << ((w & 3) << 3);
     m[s] = (m[s]! & ~byte) | (sign & byte);
     return 1;
+  }
+
+  /** Gives the space under way the ids it lacks. */
+  function giveIds(): void {
+    const m = cells;
+    const i = idCell(m[Cell.space]!, m[Cell.hi]!, m[Cell.cpu]!);
+    const w = (walkIds - ids + i) | 0;
+    if (m[Cell.lastId]! + 2 > maxId) clear();
+    if (m[i] === 0) m[i] = (++m[Cell.lastId]! << idShift) | 3;
+    if (ownWalkIds && m[w] === 0) m[w] = (++m[Cell.lastId]! << idShift) | 3;
+    m[Cell.tag] = m[i]! | topOf(m[Cell.hi]!);
+  }
+  /** Empties everything and takes all ids away. */
+  function clear(): void {
+    cells.fill(0, ids, first);
+    cells[Cell.lastId] = 0;
+    cells[Cell.large] = 0;
+    for (let cpu = 0; cpu < cpus; cpu++) {
+      const b = base(cpu);
+      cells.fill(Size.empty, b, b + sets1 * 2);
+      for (let unit: number = Unit.tlb1; unit <= Unit.pml4e; unit += 16) {
+        cells.fill(Size.empty, tagsOf(unit, b, 0), tagsOf(unit, b, shape[unit + Field.sets]!));
+      }
+    }
   }
 
   /** The id that tags walk-cache entries. */
@@ -645,6 +672,7 @@ export function makeLookup(options: LookupOptions): Lookup {
 
   /** Walks and fills the TLB levels there are; 0 = page fault. Any shape. */
   function translateAny(): number {
+    giveIds();
     const hi = cells[Cell.hi]!;
     const lo = cells[Cell.lo]!;
     const kind = cells[Cell.kind]!;
@@ -722,43 +750,24 @@ export function makeLookup(options: LookupOptions): Lookup {
       const b = base(cpu);
       forgetPage(b, cpu, hi, lo, cells[i]! | topOf(hi));
       if (!ownWalkIds) forgetPath(b, cpu, hi, lo, cells[i]!);
-      else if (cpu < rows) cells[(walkIds - ids + i) | 0] = freshId();
+      else cells[(walkIds - ids + i) | 0] = 0;
     }
   }
 
-  function freshId(): number {
-    if (cells[Cell.lastId]! >= maxId) clear();
-    const id = (cells[Cell.lastId]! + 1) | 0;
-    cells[Cell.lastId] = id;
-    return (id << idShift) | 3;
+  function forgetSpace(i: number): void {
+    cells[i] = 0;
+    cells[(walkIds - ids + i) | 0] = 0;
   }
-  function renew(i: number): void {
-    const id = freshId();
-    cells[i] = id;
-    cells[(walkIds - ids + i) | 0] = id;
-  }
-  /** Empties everything and numbers the spaces anew: at the start and when the ids have run out. */
-  function clear(): void {
-    for (let cpu = 0; cpu < cpus; cpu++) {
-      const b = base(cpu);
-      cells.fill(0, b, b + sets1 * 2);
-      for (let unit: number = Unit.tlb1; unit <= Unit.pml4e; unit += 16) cells.fill(0, tagsOf(unit, b, 0), tagsOf(unit, b, shape[unit + Field.sets]!));
-    }
-    cells[Cell.lastId] = 0;
-    cells[Cell.large] = 0;
-    for (let i = 0; i < rows * row; i++) renew(ids + i);
-  }
-
   function flushSpace(space: number): void {
     cells[Cell.hot + LookupCounter.spaceFlushes]!++;
-    for (let cpu = 0; cpu < rows; cpu = (cpu + 1) | 0) renew(idCell(space, 0, cpu));
+    for (let cpu = 0; cpu < rows; cpu = (cpu + 1) | 0) forgetSpace(idCell(space, 0, cpu));
   }
   function switchSpace(space: number, cpu: number): void {
     // The kernel's threads borrow the space that ran before; the kernel's own entries are global.
-    if (config.pcid || space < 0 || running[cpu] === space) return;
+    if (pcid || space < 0 || running[cpu] === space) return;
     running[cpu] = space;
     cells[Cell.hot + LookupCounter.spaceFlushes]!++;
-    renew(idCell(space, 0, cpu));
+    forgetSpace(idCell(space, 0, cpu));
   }
 
   // ---- counters
