@@ -11,7 +11,7 @@ const folder = scratch();
 const recordings = readdirSync(join(ROOT, 'traces', 'recordings'))
   .filter((name) => name.endsWith('.fwt'))
   .map((name) => join('traces', 'recordings', name));
-const [two, again, one] = ['two', 'again', 'one'].map((name) => join(folder, name));
+const [two, one] = ['two', 'one'].map((name) => join(folder, name));
 const LONG = 300_000;
 
 beforeAll(async () => {
@@ -35,12 +35,10 @@ describe('the bundled recordings', () => {
       expect([config.trace, config.pmm, metrics['frames_end']]).toEqual([config.trace, config.pmm, metrics['frames_start']]);
   });
 
-  it('give the same bytes for one worker, and again for two', { timeout: LONG }, async () => {
+  it('give the same bytes in a second run, with one worker', { timeout: LONG }, async () => {
     expect((await framewalk(['run', ...recordings, '--workers', '1', '--out', one])).code).toBe(0);
-    expect((await framewalk(['run', ...recordings, '--workers', '2', '--out', again])).code).toBe(0);
     for (const file of ['results.csv', 'timeline.csv', 'processes.csv', 'results.json']) {
-      const expected = readFileSync(join(two, file));
-      for (const other of [one, again]) expect(readFileSync(join(other, file)).equals(expected), `${other}/${file}`).toBe(true);
+      expect(readFileSync(join(one, file)).equals(readFileSync(join(two, file))), file).toBe(true);
     }
   });
 
