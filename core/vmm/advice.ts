@@ -98,7 +98,10 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
     }
   }
 
-  /** mlock / mlockall: marks the VMAs and faults their pages in (not with `onfault`). from = to = 0: the whole space. 1 or 0. */
+  /**
+   * mlock / mlockall: marks the VMAs and faults their pages in (not with `onfault`). from = to = 0: the whole space. 1 or 0.
+   * A page that cannot be had ends mlock; mlockall goes on with the next VMA (Linux: ignore_errors of __mm_populate).
+   */
   function lock(s: number, from: number, to: number, f: number): number {
     const all = from === 0 && to === 0;
     if (all && (f & Flag.future) !== 0) lockFuture[s] = Flag.locked;
@@ -111,6 +114,7 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
     for (let v = vmas.findFrom(tree[s]!, a); v !== 0 && start[v]! < b; v = vmas.next(tree[s]!, v)) {
       if ((flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0) continue;
       done &= faults.populate(s, Math.max(a, start[v]!), Math.min(b, end[v]!), (flags[v]! & Flag.shared) === 0);
+      if (done === 0 && !all) return 0;
     }
     return done;
   }

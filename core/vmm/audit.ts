@@ -6,20 +6,20 @@ import { Attr } from '../../arch/arch.js';
 import { Use } from './frames.js';
 import { MAX_OBJECTS } from './machine.js';
 import type { Machine } from './machine.js';
-import { ObjectKind } from './objects.js';
+import { ObjectCell, ObjectKind } from './objects.js';
 import type { Objects } from './objects.js';
 
-/** Throws an Error that names the first broken invariant. */
-export function audit(machine: Machine, objects: Objects): void {
+/** Throws an Error that names the first broken invariant. Looks at spaces up to `lastSpace`, the highest that was ever used. */
+export function audit(machine: Machine, objects: Objects, lastSpace: number): void {
   const { tables, frames, vmas, tree, users, rss, vmPages, zeroFrame, pages } = machine;
   frames.validate();
   tables.validate();
   machine.kernelHeap.validate();
-  pages.validate(MAX_OBJECTS * 2);
+  pages.validate(objects.cells[ObjectCell.last]! + 1, MAX_OBJECTS);
   const holds = new Int32Array(frames.ref.length);
   const { pt, tableOf, layout, geometry } = tables;
 
-  for (let s = 0; s < users.length; s++) {
+  for (let s = 0; s <= lastSpace; s++) {
     if (users[s] === 0) continue;
     const t = tree[s]!;
     vmas.validate(t);
@@ -61,7 +61,7 @@ export function audit(machine: Machine, objects: Objects): void {
       if (resident[u] !== rss[s * 8 + u]) throw new Error(`space ${s}: ${resident[u]} pages of use ${u} resident, counted ${rss[s * 8 + u]}`);
     }
   }
-  for (let o = 1; o <= objects.cells[1]!; o++) {
+  for (let o = 1; o <= objects.cells[ObjectCell.last]!; o++) {
     if (objects.kind[o] === ObjectKind.none) continue;
     for (let p = pages.nextFrom(o, 0); p >= 0; p = pages.nextFrom(o, p + 1)) holds[pages.lookup(o, p)]! += 1;
     for (let p = pages.nextFrom(o + MAX_OBJECTS, 0); p >= 0; p = pages.nextFrom(o + MAX_OBJECTS, p + 1)) {

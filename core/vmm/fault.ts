@@ -12,7 +12,7 @@ import { VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
 import { VmaFlag } from './mappings.js';
 import type { Mappings } from './mappings.js';
-import { ObjectKind } from './objects.js';
+import { ObjectCell, ObjectKind } from './objects.js';
 import type { Objects } from './objects.js';
 import { Reject } from './rejections.js';
 
@@ -34,6 +34,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
   const find = vmas.find;
   const { access, retry, invalidatePage } = lookup;
   const objectPage = objects.page;
+  const objectCells = objects.cells;
   const kmapTouch = kmap.touch;
   const { reject } = machine.rejections;
   const implicit = options.implicitMappings ? 1 : 0;
@@ -85,13 +86,20 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     return f;
   }
 
+  /** Counts a resolved fault: a minor one unless a page had to be read from the disk. */
   function counted(): number {
+    if (objectCells[ObjectCell.needsIo] !== 0) {
+      objectCells[ObjectCell.needsIo] = 0;
+      counters[VmmCounter.majorFaults]! += 1;
+      return 1;
+    }
     counters[VmmCounter.minorFaults]! += 1;
     processFaults[current[0]!]! += 1;
     return 1;
   }
 
   function noFrame(): number {
+    objectCells[ObjectCell.needsIo] = 0;
     return reject(Reject.outOfMemory);
   }
 

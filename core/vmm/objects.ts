@@ -21,6 +21,16 @@ export const enum ObjectKind {
   shm = 3,
 }
 
+/** Words of `cells`. */
+export const enum ObjectCell {
+  freeHead = 0,
+  /** The highest index ever used. */
+  last = 1,
+  live = 2,
+  /** 1 from the filling of a page that was marked absent until the fault that asked for it is counted. */
+  needsIo = 3,
+}
+
 export type Objects = ReturnType<typeof makeObjects>;
 
 export function makeObjects(machine: Machine) {
@@ -35,21 +45,21 @@ export function makeObjects(machine: Machine) {
   const handle = new Int32Array(MAX_OBJECTS);
   const traceId = new Float64Array(MAX_OBJECTS);
   const nextFree = new Int32Array(MAX_OBJECTS);
-  const cells = new Int32Array(16); // [0] free list head, [1] highest index ever used, [2] live
+  const cells = new Int32Array(16);
   const byId = new IntMap(256);
 
   /** A fresh object (index >= 1) or -ENOMEM. */
   function create(k: number, id: number, bytes: number): number {
     const h = kernelHeap.alloc(KernelCache.object);
     if (h === 0) return ENOMEM;
-    let o = cells[0]!;
-    if (o !== 0) cells[0] = nextFree[o]!;
+    let o = cells[ObjectCell.freeHead]!;
+    if (o !== 0) cells[ObjectCell.freeHead] = nextFree[o]!;
     else {
-      o = cells[1]! + 1;
+      o = cells[ObjectCell.last]! + 1;
       if (o >= MAX_OBJECTS) throw new Error(`more than ${MAX_OBJECTS} shared objects live at once; this is a limit of the simulator`);
-      cells[1] = o;
+      cells[ObjectCell.last] = o;
     }
-    cells[2]! += 1;
+    cells[ObjectCell.live]! += 1;
     kind[o] = k;
     removed[o] = 0;
     maps[o] = 0;
@@ -66,9 +76,9 @@ export function makeObjects(machine: Machine) {
     if (traceId[o] !== 0) byId.delete(traceId[o]!);
     kernelHeap.free(handle[o]!);
     kind[o] = ObjectKind.none;
-    nextFree[o] = cells[0]!;
-    cells[0] = o;
-    cells[2]! -= 1;
+    nextFree[o] = cells[ObjectCell.freeHead]!;
+    cells[ObjectCell.freeHead] = o;
+    cells[ObjectCell.live]! -= 1;
   }
 
   /** The object a trace names by `id`; unannounced ones come to life as transient. Index or -ENOMEM. */
@@ -129,13 +139,9 @@ export function makeObjects(machine: Machine) {
       frames.release(f);
       return ENOMEM;
     }
-    if (isFile) {
-      if (pages.count(o + MAX_OBJECTS) > 0 && pages.remove(o + MAX_OBJECTS, index) >= 0) {
-        // It was known not to be in the page cache: this fault needs I/O and is not a minor one.
-        counters[VmmCounter.minorFaults]! -= 1;
-        counters[VmmCounter.majorFaults]! += 1;
-      }
-    } else counters[VmmCounter.demandZero]! += 1;
+    // Pages known not to be in memory need I/O: the fault that asked is a major one.
+    if (pages.count(o + MAX_OBJECTS) > 0 && pages.remove(o + MAX_OBJECTS, index) >= 0) cells[ObjectCell.needsIo] = 1;
+    else if (!isFile) counters[VmmCounter.demandZero]! += 1;
     return f;
   }
 
@@ -162,7 +168,7 @@ export function makeObjects(machine: Machine) {
 
   /** Drops what only the page cache or a name keeps alive: the state a machine has after everything was let go. */
   function dropUnmapped(): void {
-    for (let o = 1; o <= cells[1]!; o++) if (kind[o] !== ObjectKind.none && maps[o] === 0) destroy(o);
+    for (let o = 1; o <= cells[ObjectCell.last]!; o++) if (kind[o] !== ObjectKind.none && maps[o] === 0) destroy(o);
   }
 
   return { kind, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cache, dropUnmapped };

@@ -81,8 +81,8 @@ export interface PageIndex {
   clear(o: number): void;
   /** Live nodes over all objects. */
   nodes(): number;
-  /** Throws an Error naming the first broken invariant. Looks at objects below `objects`. */
-  validate(objects: number): void;
+  /** Throws an Error naming the first broken invariant. Looks at objects below `objects`, and at as many from `second` on. */
+  validate(objects: number, second?: number): void;
 }
 
 /** Makes the index of all objects; once per isolate in a replay. */
@@ -442,7 +442,7 @@ export function makePageIndex(options: PageIndexOptions): PageIndex {
     throw new Error(`page index: ${what}`);
   }
 
-  function validate(objects: number): void {
+  function validate(objects: number, second = 0): void {
     const owner = new Map<number, number>();
     let live = 0;
     const check = (o: number, n: number, level: number): number => {
@@ -465,7 +465,7 @@ export function makePageIndex(options: PageIndexOptions): PageIndex {
       if (used === 0 || used !== meta[m + Meta.count]) fail(`node ${n} of object ${o} counts ${meta[m + Meta.count]} slots, ${used} are used`);
       return pages;
     };
-    for (let o = 0; o < objects; o++) {
+    const checkTree = (o: number): void => {
       const r = o << Root.shift;
       const head = roots[r]!;
       const height = roots[r + Root.height]!;
@@ -473,6 +473,10 @@ export function makePageIndex(options: PageIndexOptions): PageIndex {
       const pages = height === 0 ? (head === 0 ? 0 : 1) : check(o, head, height);
       if (pages !== roots[r + Root.pages]) fail(`object ${o} counts ${roots[r + Root.pages]} pages, holds ${pages}`);
       if (height !== 0 && meta[(head << Meta.shift) + Meta.count] === 1 && slots[head << Cut.bits] !== 0) fail(`object ${o} is higher than it needs to be`);
+    };
+    for (let o = 0; o < objects; o++) {
+      checkTree(o);
+      if (second !== 0) checkTree(second + o);
     }
     if (live !== state[State.live]) fail(`${live} nodes in use, ${state[State.live]} counted`);
     let free = 0;

@@ -72,14 +72,11 @@ export function makeVmm(options: VmmOptions) {
     if (id !== 0) o = objects.find(id);
     else if ((flags & Flag.shared) !== 0) o = objects.create(ObjectKind.transient, 0, -1);
     if (o < 0) return reject(Reject.outOfMemory);
+    // Held while what lies there goes, which may be the object's last mapping.
+    if (o !== 0) objects.acquire(o);
     const v = mappings.map(s, from, to, flags | machine.lockFuture[s]!, o, o === 0 ? 0 : Math.floor(offset / 4096));
-    if (v < 0) {
-      if (o !== 0 && objects.maps[o] === 0 && objects.kind[o] === ObjectKind.transient) {
-        objects.acquire(o);
-        objects.releaseMap(o);
-      }
-      return outcome(v, Reject.badRange);
-    }
+    if (o !== 0) objects.releaseMap(o);
+    if (v < 0) return outcome(v, Reject.badRange);
     if (((flags & (Flag.populate | Flag.locked)) | machine.lockFuture[s]!) !== 0)
       faults.populate(s, from, to, (flags & Flag.shared) === 0 || (flags & Flag.w) !== 0);
     return 1;
@@ -171,7 +168,7 @@ export function makeVmm(options: VmmOptions) {
     kill,
     settle,
     audit: () => {
-      audit(machine, objects);
+      audit(machine, objects, processes.cells[2]!);
       heap.validate();
     },
     vmaCount: (s: number) => vmas.count(tree[s]!),
