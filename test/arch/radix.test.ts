@@ -87,6 +87,25 @@ describe('limits', () => {
     expect(asked).toEqual([0, 3, -3]);
   });
 
+  it('tables of more than 1024 entries share summary bits between bitmap words', () => {
+    const geometry = { name: '16 KiB', pageShift: 14, levels: 4, indexBits: 11, vaBits: 48, tableNames: ['', '1', '2', '3', '4'], leafLevels: [1, 2] };
+    const options = { frames: new CountingFrames(99), totalFrames: 256, maxSpaces: 4, maxTables: 64, observer };
+    const tables = makeRadix({ geometry, paBits: 52, encode: () => '' }, options);
+    tables.createSpace(0);
+    for (const page of [0, 32, 2047]) expect(tables.mapLeaf(0, 0, page << 14, 7, page)).toBe(0);
+    // Entries 0 and 32 stand in two words of one group: the bit stays until both are gone.
+    for (const [page, left] of [
+      [32, 2],
+      [0, 1],
+    ]) {
+      expect(tables.moveRange(0, page!, 4096 + page!, 1, 0)).toBe(1);
+      tables.validate();
+      expect(tables.pt[tables.tableAt(0, 0, 0, 1) + tables.layout.count]).toBe(left);
+    }
+    for (const page of [0, 32]) expect(tables.unmapRange(0, 4096 + page, 4096 + page + 1, 1)).toBe(1);
+    tables.validate();
+  });
+
   it('refuses geometries it cannot hold', () => {
     const geometry = { ...x86_64.geometry, levels: 2 };
     const options = { frames: new CountingFrames(9), totalFrames: 256, maxSpaces: 4, maxTables: 8, observer };

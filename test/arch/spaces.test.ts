@@ -1,8 +1,8 @@
 /** The kernel's half of every space, fork, and what is told for invalidation. */
 import { describe, expect, it } from 'vitest';
-import { Attr, EINVAL, ENOMEM, EPERM } from '../../arch/arch.js';
+import { Attr, EEXIST, EINVAL, ENOMEM, EPERM } from '../../arch/arch.js';
 import { splitPage, zappedPages } from '../oracle/page-table-rig.js';
-import { MIB, PAGE, TOP, withSpace } from './machine.js';
+import { GIB, MIB, PAGE, TOP, withSpace, type Machine } from './machine.js';
 
 describe("the kernel's half", () => {
   it('a new kernel PML4 entry reaches every process, before and after it was made, and leaves with its last page', () => {
@@ -121,6 +121,89 @@ describe('fork', () => {
     expect([...tables.spaceTables.subarray(8, 13)]).toEqual([0, 0, 0, 0, 1]);
     source.limit++;
     expect(tables.copySpace(0, 1)).toBe(0);
+    tables.validate();
+  });
+});
+
+describe('copies of a range', () => {
+  const copyInto = (target: (tables: Machine['tables']) => void): number => {
+    const { tables, source, copied } = withSpace();
+    tables.createSpace(1);
+    tables.mapLeaf(0, 1, 5 * PAGE, 7, 42);
+    target(tables);
+    const taken = source.taken.size;
+    const code = tables.copyRange(0, 1, 0, 2 ** 35);
+    tables.validate();
+    if (code < 0) expect([source.taken.size, copied.length]).toEqual([taken, 0]);
+    return code;
+  };
+
+  it('go beside what stands there, never over it', () => {
+    expect(copyInto((tables) => tables.mapLeaf(1, 1, 6 * PAGE, 7, 43))).toBe(0);
+    expect(copyInto((tables) => tables.mapLeaf(1, 1, 5 * PAGE, 7, 43))).toBe(EEXIST);
+    expect(copyInto((tables) => tables.mapLarge(1, 1, 0, 2, 7, 512))).toBe(EEXIST);
+    expect(copyInto((tables) => tables.mapLarge(1, 1, 0, 3, 7, 2 ** 18))).toBe(EEXIST);
+  });
+
+  it('a large leaf needs a place free of tables', () => {
+    const { tables } = withSpace();
+    tables.createSpace(1);
+    tables.mapLarge(0, 1, 0, 2, 7, 512);
+    expect(tables.ensureTable(1, 1, 0, 1)).toBeGreaterThan(0);
+    expect(tables.copyRange(0, 1, 0, 2 ** 35)).toBe(EEXIST);
+    expect(tables.freeTables(1, 2 ** 18, 2 ** 18 + 1, 2 ** 18, 2 ** 18 + 512)).toBe(1);
+    expect(tables.copyRange(0, 1, 0, 2 ** 35)).toBe(0);
+    tables.validate();
+  });
+});
+
+describe('moves', () => {
+  const large = (): Machine => {
+    const made = withSpace();
+    expect(made.tables.mapLarge(0, 1, 0, 2, 7, 512)).toBe(0);
+    return made;
+  };
+  const from = 2 ** 18;
+  const counts = (tables: Machine['tables']): number[] => tables.occupancy().map((o) => o.entries);
+
+  it('a large leaf goes whole to an aligned target', () => {
+    const { tables, source } = large();
+    const taken = source.taken.size;
+    expect(tables.moveRange(0, from, from + 1024, 512, 0)).toBe(1);
+    expect(zappedPages(tables)).toEqual({ count: 1, pages: [from] });
+    expect([tables.vgetmapping(0, GIB), tables.vgetmapping(0, GIB + 4 * MIB + 5)]).toEqual([-1, 512 * PAGE + 5]);
+    expect([counts(tables), source.taken.size]).toEqual([[0, 1, 1, 1], taken]);
+    tables.validate();
+  });
+
+  it.each([
+    ['is not aligned', 1024 + 3, 3],
+    ['holds an empty table', 2048, 1],
+  ])('and in pages to a target that %s', (_, by, leafTables) => {
+    const { tables } = large();
+    tables.ensureTable(0, 1, 4 * 2 * MIB, 1);
+    expect(tables.moveRange(0, from, from + by, 512, 0)).toBe(512);
+    for (const i of [0, 1, 511]) expect(tables.vgetmapping(0, GIB + (by + i) * PAGE)).toBe((512 + i) * PAGE);
+    expect(tables.vgetmapping(0, GIB)).toBe(-1);
+    expect(counts(tables)[0]).toBe(512);
+    expect(tables.tableCount[1]).toBe(leafTables);
+    tables.validate();
+  });
+
+  it('without frames, over something or over itself nothing changes', () => {
+    const { tables, source } = large();
+    const taken = source.taken.size;
+    source.limit = taken + 1;
+    // Cut at page 3 (one table), but none for the target.
+    expect(tables.moveRange(0, from + 3, 2 ** 27, 5, 0)).toBe(ENOMEM);
+    source.limit = 100;
+    expect(tables.moveRange(0, from + 3, from + 100, 5, 0)).toBe(EEXIST);
+    expect(tables.moveRange(0, from, from + 511, 512, 0)).toBe(EINVAL);
+    expect(tables.moveRange(0, from, from - 511, 512, 0)).toBe(EINVAL);
+    expect(tables.moveRange(0, from, 2 ** 35 - 511, 512, 0)).toBe(EINVAL);
+    expect(tables.moveRange(0, from, -512, 512, 0)).toBe(EINVAL);
+    expect(zappedPages(tables).count).toBe(0);
+    expect([counts(tables), source.taken.size]).toEqual([[0, 1, 1, 1], taken]);
     tables.validate();
   });
 });

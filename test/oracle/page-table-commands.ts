@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { ENOMEM, type ArchGeometry } from '../../arch/arch.js';
 import { agree, compare, splitPage, zappedPages, MAX_SPACES, type Rig } from './page-table-rig.js';
-import type { Told } from './page-table-model.js';
+import type { Leaf, Told } from './page-table-model.js';
 import type { PageTableOracle } from './page-tables.js';
 
 type Act = (model: PageTableOracle, real: Rig) => void;
@@ -43,6 +43,8 @@ function same(code: number, expected: number): void {
   agree(code, expected, 'the answer');
   if (code === ENOMEM) executed.outOfMemory++;
 }
+
+const largestFirst = (a: [number, Leaf], b: [number, Leaf]): number => b[1].level - a[1].level || a[0] - b[0];
 
 function sameZapped(model: PageTableOracle, real: Rig): void {
   const { count, pages } = zappedPages(real.tables);
@@ -244,6 +246,32 @@ export function commandArbitraries(geometry: ArchGeometry): fc.Arbitrary<fc.Comm
         sameZapped(m, r);
       },
       lives,
+    ),
+    // A leaf that there is, large ones first, and its surroundings: to a place that may be aligned for it.
+    make(
+      'moveLeaf',
+      fc.tuple(at, page(false), any, fc.constantFrom(0, 0, 1, span(2)), fc.constantFrom(0, 0, 1), keep),
+      (m, r, [pid], q, k, off, around, kept) => {
+        const leaves = [...m.spaces.get(pid)!.leaves].filter(([first]) => first >= 0).sort(largestFirst);
+        const [first, leaf] = leaves[k % Math.min(leaves.length, 4)] ?? [0, { level: 1 }];
+        const target = Math.floor(q / span(leaf.level)) * span(leaf.level) + off;
+        const start = Math.max(first - around, 0);
+        const length = first + span(leaf.level) + around - start;
+        same(r.tables.moveRange(pid, start, target, length, kept), m.moveRange(pid, start, target, length, kept));
+        sameZapped(m, r);
+      },
+      lives,
+    ),
+    make(
+      'copyLeaf',
+      fc.tuple(process, process, any, fc.constantFrom(0, 0, 1, -1)),
+      (m, r, from, to, k, around) => {
+        const leaves = [...m.spaces.get(k % 2 === 0 ? from : to)!.leaves].sort(largestFirst);
+        const [first, leaf] = leaves[k % Math.min(leaves.length, 4)] ?? [0, { level: 1 }];
+        const [start, end] = [first - around, first + span(leaf.level) + around];
+        same(r.tables.copyRange(from, to, start, end), m.copyRange(from, to, start, end));
+      },
+      (m, [from, to]) => from !== to && m.spaces.has(from) && m.spaces.has(to),
     ),
     make('splitLarge', fc.tuple(at), (m, r, [pid, p]) => same(r.tables.splitLarge(pid, ...splitPage(r.tables, p), 0), m.splitLarge(pid, p, false)), lives),
     make('deposit', fc.tuple(at), (m, r, [pid]) => same(Math.min(r.tables.deposit(pid), 1), m.deposit(pid)), lives),

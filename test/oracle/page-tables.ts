@@ -298,10 +298,9 @@ export class PageTableOracle extends PageTableModel {
       this.cut(space, start, end);
       if (pages === 0) return 0;
       const fits = (first: number, level: number): boolean => level === 1 || (first % this.span(level) === 0 && !space.tables.has(this.key(level - 1, first)));
-      // Tables for the splits are paid for together with the target's, after it is known that nothing is in the way.
-      const { free } = this;
-      this.free = Infinity;
-      const before = space.tables.size;
+      for (const [first, leaf] of this.leavesIn(space, start, end)) {
+        if (this.leavesIn(space, first - start + target, first - start + target + this.span(leaf.level)).length > 0) throw new Failure(EEXIST);
+      }
       for (let again = true; again; ) {
         again = false;
         for (const [first, leaf] of this.leavesIn(space, start, end)) {
@@ -310,12 +309,7 @@ export class PageTableOracle extends PageTableModel {
           again = true;
         }
       }
-      this.free = free;
       const moving = this.leavesIn(space, start, end);
-      for (const [first, leaf] of moving) {
-        if (this.leavesIn(space, first - start + target, first - start + target + this.span(leaf.level)).length > 0) throw new Failure(EEXIST);
-      }
-      this.pay(space.tables.size - before);
       for (const [first, leaf] of moving) {
         this.zapped.push(first);
         space.leaves.delete(first);
