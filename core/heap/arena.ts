@@ -3,6 +3,8 @@
  * A region that is given back is emptied, so that a fresh one reads as zero.
  */
 
+import { UserError } from '../../traces/event.js';
+
 /** Words reserved at most; untouched words cost nothing. */
 const MAX_WORDS = 2 ** 28;
 const MIN_WORDS = 2 ** 16;
@@ -36,7 +38,10 @@ export function makeArena() {
     }
     const at = cells[40]!;
     const end = at + (1 << l);
-    if (end > words.length) throw new Error(`the tables of live heap blocks take more than ${words.length * 4} bytes; this is a limit of the simulator`);
+    if (end > words.length)
+      throw new UserError(
+        `the tables of live heap blocks take more than ${words.length * 4} bytes: replay fewer processes (--pid) or a part of the trace (--window)`,
+      );
     cells[40] = end;
     return at;
   }

@@ -325,6 +325,9 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
   function allocate(s: number, hi: number, lo: number, bytes: number, align: number): number {
     const address = hi * 1073741824 + lo;
     const size = Math.max(1, bytes);
+    const first = Math.floor(address / 4096);
+    const last = Math.floor((address + size - 1) / 4096);
+    if (!mappings.inUserHalf(first, last + 1)) return reject(Reject.badRange);
     const t = blocks(s);
     const old = vmas.find(t, address);
     if (old !== 0) {
@@ -337,7 +340,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
       reject(Reject.doubleAllocation);
       for (let v = above; v !== 0 && vmas.start[v]! < address + size; v = vmas.findFrom(t, address)) dropBlock(s, v);
     }
-    leaveOut(s, Math.floor(address / 4096), Math.floor((address + size - 1) / 4096) + 1);
+    leaveOut(s, first, last + 1);
     let chunk = 0;
     let at: number;
     if (size >= MMAP_THRESHOLD) {

@@ -32,6 +32,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
 
   /** Maps what of [from, to) nothing maps yet. 1, or 0 without frames. */
   function mapHoles(s: number, from: number, to: number): number {
+    if (!mappings.inUserHalf(from, to)) return reject(Reject.badRange);
     let made = 0;
     let p = from;
     while (p < to) {
@@ -42,7 +43,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
       }
       const stop = v === 0 ? to : Math.min(to, start[v]!);
       const m = mappings.map(s, p, stop, Flag.r | Flag.w | VmaFlag.implicit, 0, 0);
-      if (m < 0) return reject(mappings.inUserHalf(p, stop) ? Reject.outOfMemory : Reject.badRange);
+      if (m < 0) return reject(Reject.outOfMemory);
       mappings.markBlocks(m);
       made = 1;
       p = stop;

@@ -11,6 +11,7 @@ import type { EventBlock } from '../../traces/event.js';
 import { Access } from '../lookup/lookup-contract.js';
 import { FrameCell } from '../vmm/frames.js';
 import { ObjectKind } from '../vmm/objects.js';
+import { MAX_PAGE } from '../vmm/page-index.js';
 import { Reject } from '../vmm/rejections.js';
 import type { Vmm } from '../vmm/vmm.js';
 import { makePageBlocks } from './page-blocks.js';
@@ -37,6 +38,9 @@ export type Replayer = ReturnType<typeof makeReplayer>;
 
 /** pids below this are found by index, others by a hash. */
 const DIRECT_PIDS = 1 << 22;
+
+/** Pages that one `cache` event may name: 1 TiB. More is a mistake, and would take minutes. */
+const MAX_CACHE_PAGES = 2 ** 28;
 
 export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions) {
   const { machine, processes, heap, faults, objects } = vmm;
@@ -68,6 +72,8 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const pageBlocks = makePageBlocks(machine);
   const kernelBlocks = new Map<number, number>();
   const directPids: number = DIRECT_PIDS;
+  /** An address lies in the user half when its `hi` has no bits from here up; others would alias in the lookup unit. */
+  const userBits = machine.tables.geometry.vaBits - 31;
 
   /** Slot of the live process of a pid; a pid never heard of comes to life empty. -1 for the kernel or without frames. */
   function slotOf(pid: number): number {
@@ -101,6 +107,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     let h = hi;
     let l = lo;
     while (left > 0) {
+      if (h >>> userBits !== 0) return reject(Reject.notMapped);
       const step = Math.min(left, 4096 - (l & 4095));
       if (places === 0) done &= touch(s, h, l, kind, cpu);
       else if (follow(s, h, l) !== 0) done &= touch(s, place[0]!, place[1]!, kind, cpu);
@@ -110,8 +117,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         l -= 1073741824;
         h += 1;
       }
-      if (done === 0 && cells[FrameCell.failed] !== 0) {
-        outOfFrames(p);
+      if (done === 0) {
+        // The program gets no further than the first page that is refused.
+        if (cells[FrameCell.failed] !== 0) outOfFrames(p);
         return 0;
       }
     }
@@ -154,8 +162,11 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       case Op.cache: {
         const id = arg % 281474976710656; // the folio order is in the bits above 2^48
         const o = objects.byId.get(id, 0);
+        const first = Math.floor(addr2s[i]! / 4096);
+        const count = Math.ceil(bytes / 4096);
         if (o === 0) reject(Reject.unknownObject);
-        else if (objects.cache(o, Math.floor(addr2s[i]! / 4096), Math.ceil(bytes / 4096), (f & Flag.present) !== 0) !== 0) reject(Reject.outOfMemory);
+        else if (!(first >= 0 && first + count <= MAX_PAGE && count <= MAX_CACHE_PAGES)) reject(Reject.badRange);
+        else if (objects.cache(o, first, count, (f & Flag.present) !== 0) !== 0) reject(Reject.outOfMemory);
         return;
       }
       case Op.sample:
@@ -168,12 +179,21 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         if (pageBlocks.release(addr, arg) === 0) reject(Reject.wildPageFree);
         return;
       case Op.kmalloc: {
+        if (addr === 0) return; // the recorded call returned NULL
+        const old = kernelBlocks.get(addr);
+        if (old !== undefined) {
+          // The trace missed its free.
+          kernelBlocks.delete(addr);
+          machine.kernelHeap.free(old);
+          reject(Reject.doubleAllocation);
+        }
         const h = machine.kernelHeap.allocBytes(bytes);
         if (h === 0) reject(Reject.outOfMemory);
         else kernelBlocks.set(addr, h);
         return;
       }
       case Op.kfree: {
+        if (addr === 0) return;
         const h = kernelBlocks.get(addr);
         if (h === undefined) reject(Reject.wildKfree);
         else {
@@ -182,10 +202,12 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         }
         return;
       }
+      case Op.kunmap:
+        vmm.kunmapPage(pid, Math.floor(addr / 4096));
+        return;
       case Op.exit:
       case Op.munmap:
-      case Op.free:
-      case Op.kunmap: {
+      case Op.free: {
         const p = liveSlot(pid);
         if (p < 0) {
           if (op !== Op.free || addr !== 0) reject(Reject.unknownProcess);
@@ -195,7 +217,6 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         const s = space[p]! - 1;
         if (op === Op.exit) processes.exit(p, (f & Flag.group) !== 0);
         else if (op === Op.munmap) vmm.munmap(s, addr, bytes);
-        else if (op === Op.kunmap) vmm.kunmapPage(pid, Math.floor(addr / 4096));
         else if (addr !== 0) heapRelease(s, hi, lo);
         return;
       }
@@ -212,8 +233,8 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     switch (op) {
       case Op.fork:
       case Op.vfork: {
-        if (liveSlot(arg) >= 0) {
-          reject(Reject.existingProcess);
+        if (liveSlot(arg) >= 0 || arg < 0) {
+          reject(arg < 0 ? Reject.unknownProcess : Reject.existingProcess);
           return;
         }
         const c = processes.fork(p, arg, (f & Flag.vm) !== 0);
@@ -352,7 +373,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       const lo = los[i]!;
       if (op >= Op.read && op <= Op.fetch) {
         if (replayTouches === 0) continue;
-        if ((lo & 4095) + sizes[i]! <= 4096 && (flagsOf[i]! & Flag.args) === 0) {
+        if ((lo & 4095) + sizes[i]! <= 4096 && (flagsOf[i]! & Flag.args) === 0 && hi >>> userBits === 0) {
           const kind = (op - Op.read) | 0;
           if (access(s, hi, lo, kind, 0) !== 0) continue;
           event[0] = base + i;

@@ -1,4 +1,5 @@
 /** madvise, mlock and munlock: calls that say how memory will be used (Linux mm/madvise.c, mm/mlock.c). */
+import { ENOMEM } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import type { Faults } from './fault.js';
 import type { Machine } from './machine.js';
@@ -108,7 +109,8 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
     if (all && (f & Flag.future) !== 0 && (f & Flag.current) === 0) return 1;
     const a = all ? 0 : from;
     const b = all ? mappings.userPages : to;
-    if (mappings.changeFlags(s, a, b, 0, Flag.locked) !== 0) return reject(Reject.outOfMemory);
+    const code = mappings.changeFlags(s, a, b, 0, Flag.locked);
+    if (code !== 0) return reject(code === ENOMEM ? Reject.outOfMemory : Reject.badRange);
     if ((f & Flag.onfault) !== 0) return 1;
     let done = 1;
     for (let v = vmas.findFrom(tree[s]!, a); v !== 0 && start[v]! < b; v = vmas.next(tree[s]!, v)) {
@@ -122,8 +124,8 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
   function unlock(s: number, from: number, to: number): number {
     const all = from === 0 && to === 0;
     if (all) lockFuture[s] = 0;
-    if (mappings.changeFlags(s, all ? 0 : from, all ? mappings.userPages : to, Flag.locked, 0) !== 0) return reject(Reject.outOfMemory);
-    return 1;
+    const code = mappings.changeFlags(s, all ? 0 : from, all ? mappings.userPages : to, Flag.locked, 0);
+    return code === 0 ? 1 : reject(code === ENOMEM ? Reject.outOfMemory : Reject.badRange);
   }
 
   return { advise, lock, unlock };

@@ -3,20 +3,22 @@
  * Slow and independent on purpose; `--audit N` runs it every N events, tests after every phase.
  */
 import { Attr } from '../../arch/arch.js';
+import { Flag } from '../../traces/event.js';
 import { Use } from './frames.js';
 import { MAX_OBJECTS } from './machine.js';
 import type { Machine } from './machine.js';
 import { ObjectCell, ObjectKind } from './objects.js';
 import type { Objects } from './objects.js';
 
-/** Throws an Error that names the first broken invariant. Looks at spaces up to `lastSpace`, the highest that was ever used. */
-export function audit(machine: Machine, objects: Objects, lastSpace: number): void {
+/** Throws an Error that names the first broken invariant. Looks at spaces up to `lastSpace`, the highest that was ever used; `kmapped`: frames the kernel maps for itself. */
+export function audit(machine: Machine, objects: Objects, lastSpace: number, kmapped: readonly number[]): void {
   const { tables, frames, vmas, tree, users, rss, vmPages, zeroFrame, pages } = machine;
   frames.validate();
   tables.validate();
   machine.kernelHeap.validate();
   pages.validate(objects.cells[ObjectCell.last]! + 1, MAX_OBJECTS);
   const holds = new Int32Array(frames.ref.length);
+  for (const f of kmapped) if (f !== zeroFrame) holds[f]! += 1;
   const { pt, tableOf, layout, geometry } = tables;
 
   for (let s = 0; s <= lastSpace; s++) {
@@ -34,7 +36,7 @@ export function audit(machine: Machine, objects: Objects, lastSpace: number): vo
       const user = level === geometry.levels ? 256 : 512;
       for (let i = 0; i < user; i++) {
         const e = pt[table + i * 2]!;
-        if ((e & Attr.present) === 0) continue;
+        if (e === 0) continue;
         const f = pt[table + i * 2 + 1]!;
         const page = base + i * 2 ** ((level - 1) * geometry.indexBits);
         if (level > 1) {
@@ -43,6 +45,10 @@ export function audit(machine: Machine, objects: Objects, lastSpace: number): vo
         }
         const v = vmas.find(t, page);
         if (v === 0) throw new Error(`space ${s}: page ${page} is mapped outside every VMA`);
+        const rights = vmas.flags[v]! & (Flag.r | Flag.w | Flag.x);
+        if ((rights !== 0) !== ((e & Attr.present) !== 0)) throw new Error(`space ${s}: page ${page} has rights ${rights} and leaf ${e}`);
+        if ((e & Attr.write) !== 0 && (rights & Flag.w) === 0) throw new Error(`space ${s}: page ${page} may be written against its VMA`);
+        if (((e & Attr.shared) !== 0) !== ((vmas.flags[v]! & Flag.shared) !== 0)) throw new Error(`space ${s}: page ${page} and its VMA differ in sharing`);
         if (f === zeroFrame) {
           if ((e & Attr.write) !== 0) throw new Error(`space ${s}: page ${page} may write the zero page`);
           continue;

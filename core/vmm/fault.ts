@@ -3,7 +3,7 @@
  * private page that others map too copies it, a write to a page nobody else maps reuses it; a private file page or the zero page is
  * always copied. The structure follows Linux' handle_pte_fault (mm/memory.c); its refinements (fault-around, huge pages) are not here.
  */
-import { Attr, FrameKind } from '../../arch/arch.js';
+import { Attr, ENOMEM, FrameKind } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import { Access } from '../lookup/lookup-contract.js';
 import { Use } from './frames.js';
@@ -122,7 +122,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     const index = offset[v]! + (page - start[v]!);
     if (objects.kind[obj] !== ObjectKind.transient && objects.size[obj]! >= 0 && index * 4096 >= objects.size[obj]!) return reject(Reject.beyondObject);
     const f = objectPage(obj, index);
-    if (f < 0) return noFrame();
+    if (f < 0) return f === ENOMEM ? noFrame() : reject(Reject.beyondObject);
     if ((fl & Flag.shared) !== 0) {
       ref[f] = (ref[f]! + 1) | 0;
       const w = (fl & Flag.w) !== 0 ? Attr.write : 0;
@@ -219,12 +219,12 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
 
   /**
    * Faults in every page of [from, to) that is not mapped (MAP_POPULATE, mlock, MADV_POPULATE_*); they count as minor faults, as Linux
-   * counts them (mm_account_fault without registers). 1, or 0 at the first refusal.
+   * counts them (mm_account_fault without registers). 1, or 0 at the first page that cannot be had.
    */
   function populate(s: number, from: number, to: number, write: boolean): number {
     for (let page = from; page < to; page++) {
       const v = find(tree[s]!, page);
-      if (v === 0) return 0;
+      if (v === 0) return reject(Reject.notMapped);
       const hi = Math.floor(page / 262144);
       const lo = (page - hi * 262144) << 12;
       const q = findLeaf(s, hi, lo);

@@ -79,6 +79,11 @@ export function makeKmap(machine: Machine) {
     return 0;
   }
 
+  /** The frame a slot maps. */
+  function frameOf(slot: number): number {
+    return pt[(window + (slot << 1) + 1) | 0]!;
+  }
+
   function pin(slot: number): void {
     pinned[slot] = 1;
     state[1]! += 1;
@@ -88,5 +93,5 @@ export function makeKmap(machine: Machine) {
     state[1]! -= 1;
   }
 
-  return { map, unmap, touch, pin, unpin, state };
+  return { map, unmap, frameOf, touch, pin, unpin, state };
 }

@@ -249,7 +249,8 @@ export function makeMappings(machine: Machine, objects: Objects) {
     const n = findFrom(t, from);
     const p = n === 0 ? vmas.last(t) : prev(t, n);
     const pages = to - from;
-    const below = p !== 0 && end[p] === from && ((flags[p]! ^ f) & mergeMask) === 0 && object[p] === obj && (obj === 0 || offset[p]! + (from - start[p]!) === off);
+    const below =
+      p !== 0 && end[p] === from && ((flags[p]! ^ f) & mergeMask) === 0 && object[p] === obj && (obj === 0 || offset[p]! + (from - start[p]!) === off);
     const above = n !== 0 && start[n] === to && ((flags[n]! ^ f) & mergeMask) === 0 && object[n] === obj && (obj === 0 || off + pages === offset[n]!);
     if (below) {
       end[p] = to;
@@ -312,12 +313,15 @@ export function makeMappings(machine: Machine, objects: Objects) {
     return 0;
   }
 
-  /** mprotect: leaves lose what the new protection forbids; what it newly allows is granted by the next fault. */
+  /**
+   * mprotect: leaves lose what the new protection forbids; what it newly allows is granted by the next fault. Without any right the leaves keep their
+   * frames but are not present, so that every access faults (Linux: _PAGE_PROTNONE).
+   */
   function protect(s: number, from: number, to: number, prot: number): number {
     const code = changeFlags(s, from, to, Flag.r | Flag.w | Flag.x, prot & (Flag.r | Flag.w | Flag.x));
     if (code !== 0) return code;
-    const clear = ((prot & Flag.w) === 0 ? Attr.write : 0) | ((prot & Flag.x) !== 0 ? Attr.noExecute : 0) | (noAccess(prot) ? Attr.user : 0);
-    const set = ((prot & Flag.x) === 0 ? Attr.noExecute : 0) | (noAccess(prot) ? 0 : Attr.user);
+    const clear = ((prot & Flag.w) === 0 ? Attr.write : 0) | ((prot & Flag.x) !== 0 ? Attr.noExecute : 0) | (noAccess(prot) ? Attr.present : 0);
+    const set = ((prot & Flag.x) === 0 ? Attr.noExecute : 0) | (noAccess(prot) ? 0 : Attr.present);
     dropping[0] = s;
     if (tables.protectRange(s, from, to, clear, set) > 0) shootdown(s);
     return 0;
@@ -381,6 +385,10 @@ export function makeMappings(machine: Machine, objects: Objects) {
 
   /** brk: the first after exec sets the start (bytes). 0, -EINVAL, -ENOMEM. */
   function setBreak(s: number, to: number): number {
+    if (to < 0) {
+      reject(Reject.badRange);
+      return EINVAL;
+    }
     if (brkStart[s]! < 0) {
       brkStart[s] = to;
       brk[s] = to;
@@ -406,7 +414,7 @@ export function makeMappings(machine: Machine, objects: Objects) {
   /** Grows a stack VMA down to the page; 1 when it now contains it. */
   function growDown(s: number, v: number, to: number): number {
     const p = prev(tree[s]!, v);
-    if (p !== 0 && end[p]! > to) return 0;
+    if ((p !== 0 && end[p]! > to) || (object[v] !== 0 && offset[v]! < start[v]! - to)) return 0;
     account(s, flags[v]!, start[v]! - to);
     if (object[v] !== 0) offset[v]! -= start[v]! - to;
     setStart(tree[s]!, v, to);

@@ -6,12 +6,14 @@
  * kept as marks (the zero frame) in a second index, at object index + MAX_OBJECTS. The content of a file is
  * taken to be in the page cache (a fault on it is minor) unless a `cache absent` event said otherwise.
  */
-import { ENOMEM, FrameKind } from '../../arch/arch.js';
+import { EINVAL, ENOMEM, FrameKind } from '../../arch/arch.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
+import { UserError } from '../../traces/event.js';
 import { IntMap } from '../int-map.js';
 import { Use } from './frames.js';
 import { MAX_OBJECTS, VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
+import { MAX_PAGE } from './page-index.js';
 
 export const enum ObjectKind {
   none = 0,
@@ -56,7 +58,8 @@ export function makeObjects(machine: Machine) {
     if (o !== 0) cells[ObjectCell.freeHead] = nextFree[o]!;
     else {
       o = cells[ObjectCell.last]! + 1;
-      if (o >= MAX_OBJECTS) throw new Error(`more than ${MAX_OBJECTS} shared objects live at once; this is a limit of the simulator`);
+      if (o >= MAX_OBJECTS)
+        throw new UserError(`more than ${MAX_OBJECTS} shared objects live at once: replay fewer processes (--pid) or a part of the trace (--window)`);
       cells[ObjectCell.last] = o;
     }
     cells[ObjectCell.live]! += 1;
@@ -125,13 +128,14 @@ export function makeObjects(machine: Machine) {
     if (n === 0 && (kind[o] === ObjectKind.transient || removed[o] === 1)) destroy(o);
   }
 
-  /** Frame of a page of the object, filled on first use; -ENOMEM when no frame or node is left. */
+  /** Frame of a page of the object, filled on first use; -ENOMEM when no frame or node is left, -EINVAL when no object is that large. */
   function page(o: number, index: number): number {
     const f = pages.lookup(o, index);
     return f >= 0 ? f : fill(o, index);
   }
 
   function fill(o: number, index: number): number {
+    if (!(index >= 0 && index < MAX_PAGE)) return EINVAL;
     const isFile = kind[o] === ObjectKind.file;
     const f = frames.take(isFile ? Use.file : Use.shared, isFile ? FrameKind.reclaimable : FrameKind.movable, -1, o);
     if (f < 0) return ENOMEM;

@@ -16,6 +16,7 @@
  * One long factory because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
 import { ENOMEM } from '../../arch/arch.js';
+import { UserError } from '../../traces/event.js';
 
 /** Pages of an object are numbered below this. */
 export const MAX_PAGE = 2 ** 40;
@@ -122,7 +123,7 @@ export function makePageIndex(options: PageIndexOptions): PageIndex {
       state[State.freeNode] = meta[((n << Meta.shift) + Meta.count) | 0]!;
     } else {
       n = (state[State.nodes]! + 1) | 0;
-      if (n > maxNodes) throw new Error(`page index: more than ${maxNodes} nodes live at once`);
+      if (n > maxNodes) throw new UserError(`page index: more than ${maxNodes} nodes live at once; replay a part of the trace (--window)`);
       state[State.nodes] = n;
     }
     const m = n << Meta.shift;

@@ -5,6 +5,7 @@
  * A process keeps one slot per pid for the whole run, so that its peaks outlive it; a pid that is used again continues the slot.
  */
 import { ENOMEM } from '../../arch/arch.js';
+import { UserError } from '../../traces/event.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
 import { IntMap } from '../int-map.js';
 import type { ProcessPeaks } from '../replay/result.js';
@@ -48,7 +49,8 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
     let p = slots.get(pid, -1);
     if (p >= 0) return p;
     p = cells[0]!;
-    if (p >= MAX_PROCESSES) throw new Error(`more than ${MAX_PROCESSES} process ids in one trace; this is a limit of the simulator`);
+    if (p >= MAX_PROCESSES)
+      throw new UserError(`more than ${MAX_PROCESSES} process ids in one trace: replay fewer processes (--pid) or a part of the trace (--window)`);
     cells[0] = p + 1;
     slots.set(pid, p);
     pidOf[p] = pid;
@@ -64,7 +66,8 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
     if (s !== 0) cells[1] = nextFree[s]!;
     else {
       s = cells[2]! + 1;
-      if (s >= MAX_SPACES) throw new Error(`more than ${MAX_SPACES} address spaces live at once; this is a limit of the simulator`);
+      if (s >= MAX_SPACES)
+        throw new UserError(`more than ${MAX_SPACES} address spaces live at once: replay fewer processes (--pid) or a part of the trace (--window)`);
       cells[2] = s;
     }
     if (tables.createSpace(s) !== 0) {

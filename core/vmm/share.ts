@@ -6,8 +6,9 @@
  */
 import { Attr, EINVAL, ENOMEM, FrameKind } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
+import { Access } from '../lookup/lookup-contract.js';
 import type { Faults } from './fault.js';
-import { Use } from './frames.js';
+import { FrameCell, Use } from './frames.js';
 import type { Kmap } from './kmap.js';
 import { VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
@@ -54,12 +55,36 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     return 0;
   }
 
+  /** Memory ran out halfway: pages [from, to) that went into object `o` are private again; the object goes. */
+  function moveBack(s: number, o: number, from: number, to: number): void {
+    for (let i = pages.nextFrom(o, 0); i >= 0 && from + i < to; i = pages.nextFrom(o, i + 1)) {
+      const f = pages.remove(o, i);
+      const hi = Math.floor((from + i) / 262144);
+      const q = tables.findLeaf(s, hi, (from + i - hi * 262144) << 12);
+      frames.put(f);
+      frames.reuse(f, Use.anonymous);
+      pt[q] = pt[q]! & ~Attr.shared;
+      faults.subResident(s, Use.shared);
+      faults.addResident(s, Use.anonymous);
+    }
+    objects.acquire(o);
+    objects.releaseMap(o);
+  }
+
+  function hide(s: number, from: number, to: number): void {
+    machine.dropping[0] = s;
+    if (tables.protectRange(s, from, to, Attr.present, 0) > 0) mappings.shootdown(s);
+  }
+
   /** Turns the private VMA `v` into a shared mapping of a fresh object. Object index or -ENOMEM. */
   function convert(s: number, v: number): number {
     const o = objects.create(ObjectKind.transient, 0, -1);
     if (o < 0) return ENOMEM;
     const from = start[v]!;
     const source = object[v]!;
+    // Pages without any right are not present: they come along like the others.
+    const hidden = (flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0;
+    if (hidden) tables.protectRange(s, from, end[v]!, 0, Attr.present);
     for (let p = from; p < end[v]!; p++) {
       const hi = Math.floor(p / 262144);
       const lo = (p - hi * 262144) << 12;
@@ -71,15 +96,20 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
       if (q < 0 && source === 0) continue;
       if (q < 0) {
         // The file's content must come along: fault it in, then copy it like any other page.
-        if (faults.fault(s, hi, lo, 0) === 0) continue;
+        if (hidden || faults.fault(s, hi, lo, Access.read) === 0) {
+          if (frames.cells[FrameCell.failed] === 0) continue;
+          moveBack(s, o, from, p);
+          return ENOMEM;
+        }
         q = tables.findLeaf(s, hi, lo);
       }
       if (moveIn(s, hi, lo, q, o, p - from) !== 0) {
-        objects.acquire(o);
-        objects.releaseMap(o);
+        moveBack(s, o, from, p);
+        if (hidden) hide(s, from, end[v]!);
         return ENOMEM;
       }
     }
+    if (hidden) hide(s, from, end[v]!);
     objects.acquire(o);
     if (source !== 0) objects.releaseMap(source);
     object[v] = o;
@@ -94,7 +124,7 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     let covered = from;
     for (let v = vmas.find(tree[s]!, from); v !== 0 && start[v]! <= covered && covered < from + count; v = vmas.next(tree[s]!, v)) covered = end[v]!;
     if (covered < from + count) return EINVAL;
-    const at = to >= 0 ? to : mappings.findFree(t, count);
+    const at = to === -1 ? mappings.findFree(t, count) : to;
     if (at < 0 || !mappings.inUserHalf(at, at + count)) return EINVAL;
     if (s === t && at < from + count && from < at + count) return EINVAL;
     if (mappings.isolate(s, from, from + count) !== 0) return ENOMEM;

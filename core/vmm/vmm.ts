@@ -115,14 +115,18 @@ export function makeVmm(options: VmmOptions) {
   /** Pages of process `pid` the kernel maps temporarily: slots by (process slot, page). */
   const kmapped = new Map<string, number>();
   function kmapPage(pid: number, s: number, page: number): number {
+    if (!mappings.inUserHalf(page, page + 1)) return reject(Reject.notMapped);
     const hi = Math.floor(page / 262144);
     const lo = (page - hi * 262144) * 4096;
     if (machine.tables.findLeaf(s, hi, lo) < 0 && faults.fault(s, hi, lo, 0) === 0) return 0;
     const q = machine.tables.findLeaf(s, hi, lo);
     if (q < 0 || kmapped.has(`${pid}:${page}`)) return reject(Reject.kmapWindow);
-    const slot = kmap.map(machine.tables.pt[q + 1]!);
+    const f = machine.tables.pt[q + 1]!;
+    const slot = kmap.map(f);
     if (slot < 0) return reject(Reject.kmapWindow);
     kmap.pin(slot);
+    // The kernel's mapping keeps the page when the process lets it go.
+    machine.frames.ref[f]! += 1;
     kmapped.set(`${pid}:${page}`, slot);
     return 1;
   }
@@ -131,7 +135,9 @@ export function makeVmm(options: VmmOptions) {
     if (slot === undefined) return reject(Reject.kmapWindow);
     kmapped.delete(`${pid}:${page}`);
     kmap.unpin(slot);
+    const f = kmap.frameOf(slot);
     kmap.unmap(slot);
+    machine.frames.put(f);
     return 1;
   }
 
@@ -168,7 +174,7 @@ export function makeVmm(options: VmmOptions) {
     kill,
     settle,
     audit: () => {
-      audit(machine, objects, processes.cells[2]!);
+      audit(machine, objects, processes.cells[2]!, [...kmapped.values()].map(kmap.frameOf));
       heap.validate();
     },
     vmaCount: (s: number) => vmas.count(tree[s]!),

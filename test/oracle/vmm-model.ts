@@ -359,6 +359,7 @@ export class VmmModel {
   populate(s: Space, from: number, to: number, write: boolean): boolean {
     for (let page = from; page < to; page++) {
       const cover = s.covers.get(page);
+      if (cover === undefined) this.reject(Reject.notMapped);
       if (cover === undefined || (cover.flags & RWX) === 0) return false;
       const leaf = s.leaves.get(page);
       const w = write && (cover.flags & Flag.w) !== 0;

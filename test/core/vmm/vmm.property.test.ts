@@ -1,165 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { architectures } from '../../../arch/registry.js';
 import { heaps } from '../../../core/heap/registry.js';
-import { lookupConfig } from '../../../core/lookup/configs.js';
-import { memoryMapFromSize } from '../../../core/pmm/memory-map.js';
 import { pmms } from '../../../core/pmm/registry.js';
-import { makeReplayer } from '../../../core/replay/replayer.js';
 import { FrameCell, Use } from '../../../core/vmm/frames.js';
 import { VmmCounter } from '../../../core/vmm/machine.js';
-import { makeVmm } from '../../../core/vmm/vmm.js';
+import { Reject } from '../../../core/vmm/rejections.js';
 import type { Vmm } from '../../../core/vmm/vmm.js';
-import { createBlock, Flag, Op, OP_NAMES } from '../../../traces/event.js';
-import type { TraceEvent } from '../../../traces/event.js';
+import { Flag, Op, OP_NAMES } from '../../../traces/event.js';
+import { anyEvent, modelledEvent } from '../../oracle/vmm-events.js';
+import type { Fields } from '../../oracle/vmm-events.js';
 import { VmmModel } from '../../oracle/vmm-model.js';
-
-const MEMORY = 16 * 2 ** 20;
-/** Three neighbourhoods: around a 2 MiB border, another PDPT entry, another PML4 entry. */
-const BASES = [0x7ffff0, 0x40000 * 3, 2 ** 27 + 512];
-const SPAN = 24;
-
-type Fields = Partial<TraceEvent> & { op: Op };
-
-const pid = fc.constantFrom(1, 1, 1, 2, 2, 3, 4);
-const page = fc.tuple(fc.constantFrom(...BASES), fc.nat(SPAN - 1)).map(([base, i]) => base + i);
-const pages = fc.integer({ min: 1, max: 9 });
-const prot = fc.constantFrom(Flag.r, Flag.r | Flag.w, Flag.r | Flag.w, Flag.r | Flag.x, 0);
-const object = fc.integer({ min: 1, max: 4 });
-
-const event: fc.Arbitrary<Fields> = fc.oneof(
-  {
-    weight: 24,
-    arbitrary: fc.record({
-      op: fc.constantFrom(Op.read, Op.write, Op.write, Op.fetch),
-      pid,
-      addr: page.map((p) => p * 4096),
-      size: fc.constantFrom(1, 8, 5000),
-    }),
-  },
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      op: fc.constant(Op.mmap),
-      pid,
-      addr: page.map((p) => p * 4096),
-      size: pages.map((n) => n * 4096),
-      flags: fc
-        .tuple(prot, fc.constantFrom(Flag.fixed, Flag.fixed, Flag.fixed, 0), fc.constantFrom(0, 0, Flag.shared, Flag.growsdown, Flag.populate, Flag.locked))
-        .map(([a, b, c]) => a | b | c),
-    }),
-  },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      op: fc.constant(Op.mmap),
-      pid,
-      addr: page.map((p) => p * 4096),
-      size: pages.map((n) => n * 4096),
-      addr2: fc.nat(5).map((n) => n * 4096),
-      arg: object,
-      flags: fc.tuple(prot, fc.constantFrom(0, Flag.shared, Flag.shared | Flag.populate)).map(([a, b]) => a | b | Flag.fixed),
-    }),
-  },
-  { weight: 8, arbitrary: fc.record({ op: fc.constant(Op.munmap), pid, addr: page.map((p) => p * 4096), size: fc.integer({ min: 1, max: 16 * 4096 }) }) },
-  { weight: 5, arbitrary: fc.record({ op: fc.constant(Op.mprotect), pid, addr: page.map((p) => p * 4096), size: pages.map((n) => n * 4096), flags: prot }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant(Op.madvise),
-      pid,
-      addr: page.map((p) => p * 4096),
-      size: pages.map((n) => n * 4096),
-      arg: fc.constantFrom(4, 8, 22, 23),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant(Op.mremap),
-      pid,
-      addr: page.map((p) => p * 4096),
-      size: pages.map((n) => n * 4096),
-      addr2: page.map((p) => p * 4096),
-      arg: pages.map((n) => n * 4096),
-      flags: fc.constantFrom(0, 0, Flag.dontunmap),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant(Op.mlock), pid, addr: page.map((p) => p * 4096), size: pages.map((n) => n * 4096) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant(Op.munlock), pid, addr: page.map((p) => p * 4096), size: pages.map((n) => n * 4096) }) },
-  { weight: 6, arbitrary: fc.record({ op: fc.constantFrom(Op.fork, Op.fork, Op.vfork), pid, arg: pid, flags: fc.constantFrom(0, 0, 0, Flag.vm) }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant(Op.thread), pid, arg: fc.constant(77) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant(Op.exec), pid }) },
-  { weight: 4, arbitrary: fc.record({ op: fc.constant(Op.exit), pid, flags: fc.constantFrom(0, Flag.group) }) },
-  { weight: 4, arbitrary: fc.record({ op: fc.constant(Op.brk), pid, addr: fc.nat(12).map((n) => (BASES[1]! + 40) * 4096 + n * 3000) }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      op: fc.constant(Op.object),
-      size: fc.nat(6 * 4096),
-      arg: object,
-      flags: fc.constantFrom(Flag.file, Flag.file, Flag.shm, Flag.remove),
-    }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      op: fc.constant(Op.cache),
-      addr2: fc.nat(5).map((n) => n * 4096),
-      size: pages.map((n) => n * 4096),
-      arg: object,
-      flags: fc.constantFrom(Flag.present, Flag.absent),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ op: fc.constantFrom(Op.malloc, Op.calloc), pid, addr: page.map((p) => p * 4096 + 16), size: fc.nat(9000) }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant(Op.free), pid, addr: page.map((p) => p * 4096 + 16) }) },
-);
-
-interface Rig {
-  vmm: Vmm;
-  feed: (e: Fields, n: number) => void;
-  start: number;
-}
-
-function build(pmm: string): Rig {
-  const map = memoryMapFromSize(MEMORY);
-  const vmm = makeVmm({
-    arch: architectures.get('x86-64'),
-    pmm: pmms.get(pmm).create({ map, cpus: 1, seed: 1 }),
-    map,
-    lookup: lookupConfig('default'),
-    cpus: 1,
-    kernelHeap: true,
-    heapLayout: heaps.get('recorded'),
-    implicitMappings: false,
-  });
-  const start = vmm.machine.frames.cells[FrameCell.used]!;
-  const block = createBlock();
-  const replayer = makeReplayer(vmm, block, {
-    cpus: 1,
-    touches: true,
-    touchBlocks: false,
-    touchMappings: false,
-    onOom: 'fail',
-    pids: [],
-    window: null,
-    onSample: () => undefined,
-  });
-  const feed = (e: Fields, n: number): void => {
-    const addr = e.addr ?? 0;
-    block.length = 1;
-    block.op[0] = e.op;
-    block.pid[0] = e.pid ?? 1;
-    block.addrHi[0] = Math.floor(addr / 2 ** 30);
-    block.addrLo[0] = addr - Math.floor(addr / 2 ** 30) * 2 ** 30;
-    block.size[0] = e.size ?? 0;
-    block.addr2[0] = e.addr2 ?? 0;
-    block.arg[0] = e.arg ?? 0;
-    block.flags[0] = e.flags ?? 0;
-    replayer.run(0, 1, n);
-  };
-  return { vmm, feed, start };
-}
+import { buildRig } from './rig.js';
+import type { Rig } from './rig.js';
 
 /** Whether an mremap stays within what the oracle models: one run of equal covers, no overlap, growth into free pages or elsewhere. */
 function modelled(m: VmmModel, e: Fields): boolean {
@@ -209,9 +61,9 @@ function apply(m: VmmModel, e: Fields): void {
     case Op.munmap:
     case Op.free: {
       const p = m.processes.get(id);
-      if (p === undefined) m.reject(Reject_unknownProcess);
+      if (p === undefined) m.reject(Reject.unknownProcess);
       else if (e.op === Op.munmap) m.munmap(p.space, addr, size);
-      else if (!p.space.blocks.delete(addr)) m.reject(Reject_wildFree);
+      else if (!p.space.blocks.delete(addr)) m.reject(Reject.wildFree);
       return;
     }
     default:
@@ -222,7 +74,8 @@ function apply(m: VmmModel, e: Fields): void {
     case Op.read:
     case Op.write:
     case Op.fetch:
-      for (let p = from; p <= Math.floor((addr + size - 1) / 4096); p++) m.access(s, p, e.op === Op.read ? 'read' : e.op === Op.write ? 'write' : 'fetch');
+      for (let p = from; p <= Math.floor((addr + size - 1) / 4096); p++)
+        if (!m.access(s, p, e.op === Op.read ? 'read' : e.op === Op.write ? 'write' : 'fetch')) return;
       return;
     case Op.mmap:
       m.mmap(s, addr, size, flags, e.arg ?? 0, e.addr2 ?? 0);
@@ -256,7 +109,7 @@ function apply(m: VmmModel, e: Fields): void {
       return;
     case Op.malloc:
     case Op.calloc: {
-      if (s.blocks.has(addr)) m.reject(Reject_doubleAllocation);
+      if (s.blocks.has(addr)) m.reject(Reject.doubleAllocation);
       for (let p = from; p <= Math.floor((addr + Math.max(size, 1) - 1) / 4096); p++) {
         if (!s.covers.has(p)) s.covers.set(p, { flags: Flag.r | Flag.w, object: null, index: 0 });
       }
@@ -267,9 +120,6 @@ function apply(m: VmmModel, e: Fields): void {
       throw new Error(`the oracle has no ${OP_NAMES[e.op]}`);
   }
 }
-const Reject_unknownProcess = 0;
-const Reject_wildFree = 4;
-const Reject_doubleAllocation = 10;
 
 /** The counts that only grow, to be taken off those of an earlier run on the same machine. */
 function counts(vmm: Vmm): number[] {
@@ -325,6 +175,15 @@ function compare(m: VmmModel, vmm: Vmm, base: readonly number[], what: string): 
   }
 }
 
+/** Everything ends: nothing may be left. */
+function leave(vmm: Vmm, start: number): void {
+  vmm.audit();
+  vmm.processes.exitAll();
+  vmm.settle();
+  vmm.audit();
+  expect(vmm.machine.frames.cells[FrameCell.used], 'frames after everything went').toBe(start);
+}
+
 function run({ vmm, feed, start }: Rig, events: readonly Fields[]): void {
   const model = new VmmModel();
   const base = counts(vmm);
@@ -337,11 +196,7 @@ function run({ vmm, feed, start }: Rig, events: readonly Fields[]): void {
     if (n % 50 === 49) vmm.audit();
     n++;
   }
-  vmm.audit();
-  vmm.processes.exitAll();
-  vmm.settle();
-  vmm.machine.frames.validate();
-  expect(vmm.machine.frames.cells[FrameCell.used], 'frames after everything went').toBe(start);
+  leave(vmm, start);
 }
 
 describe('the plain policy does what a model with one entry per page does', () => {
@@ -349,12 +204,12 @@ describe('the plain policy does what a model with one entry per page does', () =
     'on %s',
     (pmm) => {
       // One machine serves all runs: each leaves it as it found it. A run that fails leaves it broken; shrinking goes on with a new one.
-      let rig = build(pmm);
-      const property = fc.property(fc.array(event, { minLength: 20, maxLength: 160 }), (events) => {
+      let rig = buildRig({ pmm });
+      const property = fc.property(fc.array(modelledEvent, { minLength: 20, maxLength: 160 }), (events) => {
         try {
           run(rig, events);
         } catch (error) {
-          rig = build(pmm);
+          rig = buildRig({ pmm });
           throw error;
         }
       });
@@ -362,4 +217,43 @@ describe('the plain policy does what a model with one entry per page does', () =
     },
     150_000,
   );
+});
+
+/** Frees what a kernel would have to free itself: kmap slots, kmalloc and page blocks. */
+const KERNEL_FREES: readonly Fields[] = [
+  ...Array.from({ length: 10 }, (_, n): Fields => ({ op: Op.kfree, addr: n * 64 })),
+  ...Array.from({ length: 24 }, (_, n): Fields => ({ op: Op.page_free, addr: n >> 2, arg: n & 3 })),
+];
+
+describe('when frames run out, what fails leaves no trace', () => {
+  const cells = [...pmms.names()].flatMap((pmm, i) => [...heaps.names()].map((heap, j) => [pmm, heap, [20, 26, 34, 48][(i * 2 + j) % 4]!] as const));
+  it.each(cells)('%s, heap %s, %i frames', (pmm, heap, frames) => {
+    let rig = buildRig({ pmm, heap, memory: frames * 4096 });
+    let failures = 0;
+    const property = fc.property(fc.array(anyEvent, { minLength: 60, maxLength: 200 }), (events) => {
+      try {
+        const { vmm, feed, start } = rig;
+        const { rejections, frames: ledger } = vmm.machine;
+        const mapped = new Set<string>();
+        events.forEach((e, n) => {
+          const before = rejections.counts[Reject.outOfMemory]!;
+          feed(e, n);
+          if (e.op === Op.kmap) mapped.add(`${e.pid}:${e.addr}`);
+          if (rejections.counts[Reject.outOfMemory] !== before) {
+            failures++;
+            vmm.audit();
+          }
+        });
+        for (const key of mapped) feed({ op: Op.kunmap, pid: Number(key.split(':')[0]), addr: Number(key.split(':')[1]) });
+        KERNEL_FREES.forEach((e) => feed(e));
+        leave(vmm, start);
+        expect(ledger.cells[FrameCell.user]).toBe(0);
+      } catch (error) {
+        rig = buildRig({ pmm, heap, memory: frames * 4096 });
+        throw error;
+      }
+    });
+    fc.assert(property, { numRuns: Number(process.env['FRAMEWALK_RUNS'] ?? 25), interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true });
+    expect(failures).toBeGreaterThan(20);
+  });
 });
