@@ -385,7 +385,7 @@ export function makeMappings(machine: Machine, objects: Objects) {
 
   /** brk: the first after exec sets the start (bytes). 0, -EINVAL, -ENOMEM. */
   function setBreak(s: number, to: number): number {
-    if (to < 0) {
+    if (!(to >= 0 && to <= userPages * 4096)) {
       reject(Reject.badRange);
       return EINVAL;
     }
