@@ -26,10 +26,14 @@ function withoutComments(text: string): string {
 }
 
 function importsOf(text: string): string[] {
-  const found: string[] = [];
-  const pattern = /\b(?:from|import)\s*\(?\s*['"]([^'"\n]+)['"]|new URL\(\s*['"]([^'"\n]+)['"]\s*,\s*import\.meta\.url/g;
-  for (const match of withoutComments(text).matchAll(pattern)) found.push(match[1] ?? match[2]);
-  return found;
+  const code = withoutComments(text);
+  const forms = [
+    /^\s*(?:import|export)\s[\w\s{},*$]*?\bfrom\s*['"]([^'"\n]+)['"]/gm,
+    /^\s*import\s*['"]([^'"\n]+)['"]/gm,
+    /\bimport\s*\(\s*['"]([^'"\n]+)['"]/g,
+    /\bnew URL\(\s*['"]([^'"\n]+)['"]\s*,\s*import\.meta\.url/g,
+  ];
+  return forms.flatMap((form) => Array.from(code.matchAll(form), (match) => match[1]));
 }
 
 function violations(tree: string): string[] {
@@ -66,6 +70,7 @@ describe('the direction of imports', () => {
     expect(violations(join(root, 'test', 'fixtures', 'imports-wrong'))).toEqual([
       'arch/upwards.ts: traces/event.js',
       'core/pmm/upwards.ts: reports/csv.js',
+      'reports/multiline.ts: cli/several-lines.js',
       'reports/upwards.ts: cli/main.js',
       'reports/upwards.ts: package vitest',
       'reports/worker.ts: casts to a branded number',
