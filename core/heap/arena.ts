@@ -1,6 +1,6 @@
 /**
  * Regions of int32 words whose sizes are powers of two, carved from one reserved array: the storage of heap tables that grow and are copied at fork.
- * A region that is given back is emptied, so that a fresh one reads as zero.
+ * Regions that are about to be overwritten whole (a fork's copies) come as they are; others are emptied when they are taken.
  */
 
 import { UserError } from '../../traces/event.js';
@@ -28,12 +28,11 @@ export function makeArena() {
   const cells = new Int32Array(64);
   cells[40] = 64;
 
-  /** Offset (> 0) of a region of 2^l words, all zero. Throws when the arena is used up. */
+  /** Offset (> 0) of a region of 2^l words with whatever it held before. Throws when the arena is used up. */
   function take(l: number): number {
     const head = cells[l]!;
     if (head !== 0) {
       cells[l] = words[head]!;
-      words[head] = 0;
       return head;
     }
     const at = cells[40]!;
@@ -46,11 +45,18 @@ export function makeArena() {
     return at;
   }
 
+  /** The same, all words 0. */
+  function takeEmpty(l: number): number {
+    const recycled = cells[l] !== 0;
+    const at = take(l);
+    if (recycled) words.fill(0, at, at + (1 << l));
+    return at;
+  }
+
   function give(at: number, l: number): void {
-    words.fill(0, at, at + (1 << l));
     words[at] = cells[l]!;
     cells[l] = at;
   }
 
-  return { words, take, give };
+  return { words, take, takeEmpty, give };
 }

@@ -16,7 +16,7 @@ const MIN_LOG = 4;
 export type BlockTable = ReturnType<typeof makeBlockTable>;
 
 export function makeBlockTable() {
-  const { words: arena, take, give } = makeArena();
+  const { words: arena, take, takeEmpty, give } = makeArena();
   /** Word offset of a space's table, 0 = none yet; binary logarithm of its entries; live blocks. */
   const base = new Int32Array(MAX_SPACES);
   const log = new Int32Array(MAX_SPACES);
@@ -49,10 +49,10 @@ export function makeBlockTable() {
     const l = log[s]!;
     if (b === 0) {
       log[s] = MIN_LOG;
-      base[s] = take(MIN_LOG + ENTRY_LOG);
+      base[s] = takeEmpty(MIN_LOG + ENTRY_LOG);
       return;
     }
-    const n = take(l + 1 + ENTRY_LOG);
+    const n = takeEmpty(l + 1 + ENTRY_LOG);
     const mask = (2 << l) - 1;
     for (let e = b, z = b + (ENTRY << l); e < z; e += ENTRY) {
       const key = arena[e + 1]!;
@@ -66,23 +66,39 @@ export function makeBlockTable() {
     log[s] = l + 1;
   }
 
-  /** Adds a block that is not in the table. */
-  function add(s: number, hi: number, lo: number, size: number): void {
+  /** Puts a block into the table: -1, or the bytes of the block at that address which it replaces. */
+  function put(s: number, hi: number, lo: number, size: number): number {
     if (base[s] === 0 || (count[s]! + 1) << 2 > 3 << log[s]!) grow(s);
     const b = base[s]!;
     const l = log[s]!;
     const mask = (1 << l) - 1;
     const key = (lo << 1) | 1;
+    let old = -1;
     let i = home(hi, key, l);
-    while (arena[(b + (i << 2) + 1) | 0] !== 0) i = (i + 1) & mask;
-    const e = (b + (i << 2)) | 0;
+    let e = (b + (i << 2)) | 0;
+    for (let k = arena[(e + 1) | 0]!; k !== 0; k = arena[(e + 1) | 0]!) {
+      if (k === key && arena[e] === hi) {
+        old = sizeAt(e);
+        bytes[s]! -= old;
+        count[s] = (count[s]! - 1) | 0;
+        break;
+      }
+      i = (i + 1) & mask;
+      e = (b + (i << 2)) | 0;
+    }
     arena[e] = hi;
     arena[(e + 1) | 0] = key;
-    const high = Math.floor(size / 1073741824);
-    arena[(e + 2) | 0] = size - high * 1073741824;
-    arena[(e + 3) | 0] = high;
+    if (size < 1073741824) {
+      arena[(e + 2) | 0] = size;
+      arena[(e + 3) | 0] = 0;
+    } else {
+      const high = Math.floor(size / 1073741824);
+      arena[(e + 2) | 0] = size - high * 1073741824;
+      arena[(e + 3) | 0] = high;
+    }
     count[s] = (count[s]! + 1) | 0;
     bytes[s]! += size;
+    return old;
   }
 
   function sizeAt(e: number): number {
@@ -137,5 +153,5 @@ export function makeBlockTable() {
     bytes[s] = 0;
   }
 
-  return { find, add, sizeAt, removeAt, copy, clear, count, bytes };
+  return { find, put, sizeAt, removeAt, copy, clear, count, bytes };
 }

@@ -12,7 +12,8 @@
  *
  *     start (16 B units) | size (units) | prev by address | next by address | prev free | next free | state | -
  *
- * Recorded blocks are intervals of bytes in trees of the VMA store: start, end, `offset` = new address, `object` = chunk (0 = a mapping of its own).
+ * Recorded blocks are intervals of bytes in trees of the VMA store: start, end, `offset` = new address, `object` = chunk (0 = a mapping of its own, of
+ * `flags` pages, of which `heap` lie below the block's first).
  */
 import { Flag } from '../../traces/event.js';
 import { MAX_SPACES } from '../vmm/machine.js';
@@ -90,7 +91,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
   function record(s: number): number {
     let b = region[s]!;
     if (b === 0) {
-      b = arena.take(FIRST_LOG);
+      b = arena.takeEmpty(FIRST_LOG);
       region[s] = b;
       regionLog[s] = FIRST_LOG;
       w[b + Head.records] = 1;
@@ -103,7 +104,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
     const n = w[b + Head.records]!;
     if ((n + 1) * RECORD > 1 << regionLog[s]!) {
       const l = regionLog[s]! + 1;
-      const bigger = arena.take(l);
+      const bigger = arena.takeEmpty(l);
       w.copyWithin(bigger, b, b + (1 << (l - 1)));
       arena.give(b, l - 1);
       region[s] = bigger;
@@ -304,9 +305,8 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
     place[1] = address - hi * 1073741824;
   }
 
-  /** A mapping of its own for a large block; its byte address or -1. */
-  function large(s: number, bytes: number, align: number): number {
-    const pages = Math.ceil((bytes + Math.max(TAGS_BYTES, align)) / 4096);
+  /** A mapping of its own for a large block; its first page or -1. */
+  function large(s: number, pages: number): number {
     let at = LARGE_BASE_PAGE;
     for (let v = vmas.findFrom(tree[s]!, at); v !== 0 && vmas.start[v]! < at + pages; v = vmas.next(tree[s]!, v)) {
       counts[HeapCount.steps]! += 1;
@@ -318,8 +318,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
       return -1;
     }
     mappings.markBlocks(v);
-    const first = at * 4096 + TAGS_BYTES;
-    return align > 16 ? Math.ceil(first / align) * align : first;
+    return at;
   }
 
   function allocate(s: number, hi: number, lo: number, bytes: number, align: number): number {
@@ -343,9 +342,15 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
     leaveOut(s, first, last + 1);
     let chunk = 0;
     let at: number;
+    let pages = 0;
+    let lead = 0;
     if (size >= MMAP_THRESHOLD) {
-      at = large(s, size, align);
-      if (at < 0) return 0;
+      pages = Math.ceil((size + Math.max(TAGS_BYTES, align)) / 4096);
+      const page = large(s, pages);
+      if (page < 0) return 0;
+      at = page * 4096 + TAGS_BYTES;
+      if (align > TAGS_BYTES) at = Math.ceil(at / align) * align;
+      lead = Math.floor(at / 4096) - page;
     } else {
       const units = Math.max(MIN_UNITS, Math.ceil((size + TAGS_BYTES) / UNIT));
       const alignUnits = align > UNIT ? Math.ceil(align / UNIT) : 1;
@@ -361,6 +366,8 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
     vmas.end[r] = address + size;
     vmas.offset[r] = at;
     vmas.object[r] = chunk;
+    vmas.flags[r] = pages;
+    vmas.heap[r] = lead;
     vmas.insert(t, r);
     counts[HeapCount.allocations]! += 1;
     grown(s, bytes, 1);
@@ -378,9 +385,8 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
     const bytes = blockSize(r);
     if (chunk !== 0) freeChunk(s, chunk);
     else {
-      const v = vmas.find(tree[s]!, Math.floor(vmas.offset[r]! / 4096));
-      const from = Math.floor((vmas.offset[r]! - TAGS_BYTES) / 4096);
-      if (v !== 0 && mappings.unmap(s, from, Math.ceil((vmas.offset[r]! + Math.max(1, bytes)) / 4096)) !== 0) reject(Reject.outOfMemory);
+      const from = Math.floor(vmas.offset[r]! / 4096) - vmas.heap[r]!;
+      if (mappings.unmap(s, from, from + vmas.flags[r]!) !== 0) reject(Reject.outOfMemory);
     }
     vmas.remove(blocks(s), r);
     vmas.release(r);

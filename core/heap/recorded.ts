@@ -17,6 +17,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
   const { reject } = rejections;
   const blocks = makeBlockTable();
   const findBlock = blocks.find;
+  const putBlock = blocks.put;
   const liveBytes = new Float64Array(16);
   const counts = new Float64Array(16);
   const place = new Int32Array(16);
@@ -54,19 +55,17 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
 
   function allocate(s: number, hi: number, lo: number, bytes: number, _align: number): number {
     const page = hi * 262144 + (lo >>> 12);
-    const last = bytes <= 1 ? page : Math.floor((hi * 1073741824 + lo + bytes - 1) / 4096);
+    const last = (lo & 4095) + bytes <= 4096 ? page : Math.floor((hi * 1073741824 + lo + bytes - 1) / 4096);
     const v = find(tree[s]!, page);
     if (v !== 0 && end[v]! > last) {
       if ((flags[v]! & VmaFlag.blocks) === 0) mappings.markBlocks(v);
     } else if (mapHoles(s, page, last + 1) === 0) return 0;
-    const old = findBlock(s, hi, lo);
+    const old = putBlock(s, hi, lo, bytes);
     if (old >= 0) {
       // The trace missed its free: the old block ends here.
       reject(Reject.doubleAllocation);
-      grown(-blocks.sizeAt(old), -1);
-      blocks.removeAt(s, old);
+      grown(-old, -1);
     }
-    blocks.add(s, hi, lo, bytes);
     counts[HeapCount.allocations]! += 1;
     grown(bytes, 1);
     place[0] = hi;

@@ -74,7 +74,8 @@ export const enum LookupCounter {
 export interface Lookup {
   /**
    * One access by `space` (pid of the page tables) on `cpu`: 1 = translated (A/D bits set, TLB filled), 0 = page fault: nothing maps the
-   * page or the entry forbids the access. After the fault was resolved call `retry`, which walks again without a new lookup being counted.
+   * page or the entry forbids the access. After the fault was resolved call `retry`, which walks again without a new lookup being counted;
+   * resolving it must not look this page up on this CPU.
    * `space` is -1 (kernel) or below maxSpaces, the address canonical (arch/address.ts splits it), `kind` an Access; nothing of that is checked here.
    * A page is looked up under the kernel's id when it lies in the upper half, whichever space uses it.
    */

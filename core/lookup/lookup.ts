@@ -436,8 +436,6 @@ export function makeLookup(options: LookupOptions): Lookup {
     m[Cell.lo] = lo;
     m[Cell.kind] = kind;
     m[Cell.cpu] = cpu;
-    // What was looked up while the fault was resolved may have filled this very page; an entry must not stand twice.
-    forgetPage(base(cpu), cpu, hi, lo, tag);
     return translate();
   }
 

@@ -158,7 +158,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
   const lastEvent = stopped ? machine.rejections.event[0]! : base;
   observer.sample(lastEvent, time);
   hooks.onProgress?.(base);
-  const endPicture = observer.picture(lastEvent);
+  const endPicture = observer.endPicture(lastEvent);
   const endTables = observer.tableLevels();
   const kernelHeap = machine.kernelHeap.caches();
   const processRows = processes.listPeaks();
@@ -201,7 +201,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     timeline: observer.timeline(),
     processes: processRows,
     fragmentation: observer.fragmentation,
-    pictures: { peak: observer.peak.picture, end: endPicture },
+    pictures: { peak: observer.peakPicture(), end: endPicture },
     tables: { peak: observer.peak.tables, end: endTables },
     distributions: distributions(vmm),
     kernelHeap,

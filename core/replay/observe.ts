@@ -48,7 +48,9 @@ export function makeObserver(vmm: Vmm) {
   const fragmentation: FragmentationPoint[] = [];
   const peak = {
     used: -1,
-    picture: emptyPicture(),
+    event: 0,
+    limit: 0,
+    pieces: new Uint16Array(pieces.length),
     tables: [] as TableLevel[],
     unusable: 0,
     freeHuge: 1,
@@ -69,41 +71,49 @@ export function makeObserver(vmm: Vmm) {
     return out;
   }
 
-  function emptyPicture(): MemoryPicture {
-    return { event: 0, framesPerPiece: PIECE_FRAMES, pieces: [] };
-  }
+  /** 2 MiB pieces without holes at or above each piece index: those above the highest used piece are free without a look. */
+  const wholeAbove = new Int32Array(holes.length + 1);
+  for (let p = holes.length - 1; p >= 0; p--) wholeAbove[p] = wholeAbove[p + 1]! + (holes[p] === 0 ? 1 : 0);
 
   /** Free frames in 2 MiB pieces that are wholly free. */
   function wholeFree(): number {
-    let n = 0;
-    for (let p = 0; p < holes.length; p++) {
-      if (holes[p] !== 0) continue;
-      let used = 0;
-      for (let u = 1; u < 7; u++) used += pieces[p * 8 + u]!;
-      if (used === 0) n += PIECE_FRAMES;
+    const limit = cells[FrameCell.pieceLimit]!;
+    let n = wholeAbove[limit]!;
+    for (let p = 0; p < limit; p++) {
+      const b = p << 3;
+      if (holes[p] === 0 && (pieces[b | 1]! | pieces[b | 2]! | pieces[b | 3]! | pieces[b | 4]! | pieces[b | 5]!) === 0) n++;
     }
-    return n;
+    return n * PIECE_FRAMES;
   }
 
-  function picture(event: number): MemoryPicture {
+  /** Keeps what the pieces hold now; the picture is drawn from it when it is asked for. */
+  function keepPeak(event: number): void {
+    peak.event = event;
+    peak.limit = cells[FrameCell.pieceLimit]!;
+    peak.pieces.set(pieces.subarray(0, peak.limit << 3));
+  }
+
+  function picture(event: number, held: Uint16Array, limit: number): MemoryPicture {
     const group = Math.max(1, Math.ceil(holes.length / MAX_PIECES));
-    const uses = FRAME_USES.length;
     const out: number[] = [];
     for (let p = 0; p < holes.length; p += group) {
-      const sums = new Array<number>(uses).fill(0);
+      const at = out.length;
+      for (let u = 0; u < FRAME_USES.length; u++) out.push(0);
       for (let q = p; q < Math.min(holes.length, p + group); q++) {
         let used = 0;
-        for (let u = 1; u < 6; u++) {
-          sums[u]! += pieces[q * 8 + u]!;
-          used += pieces[q * 8 + u]!;
+        for (let u = 1; u < 6 && q < limit; u++) {
+          const n = held[(q << 3) | u]!;
+          out[at + u]! += n;
+          used += n;
         }
-        sums[Use.reserved]! += holes[q]!;
-        sums[0]! += PIECE_FRAMES - holes[q]! - used;
+        out[at + Use.reserved]! += holes[q]!;
+        out[at]! += PIECE_FRAMES - holes[q]! - used;
       }
-      out.push(...sums);
     }
     return { event, framesPerPiece: PIECE_FRAMES * group, pieces: out };
   }
+  const peakPicture = (): MemoryPicture => picture(peak.event, peak.pieces, peak.limit);
+  const endPicture = (event: number): MemoryPicture => picture(event, pieces, cells[FrameCell.pieceLimit]!);
 
   function tableLevels(): TableLevel[] {
     return tables.occupancy().map(({ level, tables: n, entries }) => ({ level, name: tables.geometry.tableNames[level]!, tables: n, entries }));
@@ -190,7 +200,7 @@ export function makeObserver(vmm: Vmm) {
     fragmentation.push({ event, freeBlocks: blocks, unusableIndex: blocks.map((_, order) => unusableFreeIndex(blocks, order)) });
     if (used <= peak.used) return;
     peak.used = used;
-    peak.picture = picture(event);
+    keepPeak(event);
     peak.tables = tableLevels();
     peak.unusable = unusable;
     peak.freeHuge = Math.round(freeHugeScore(blocks) * 1e9) / 1e9;
@@ -202,5 +212,5 @@ export function makeObserver(vmm: Vmm) {
   }
 
   const timeline = (): Timeline => ({ columns, rows });
-  return { sample, picture, tableLevels, freeBlocks, timeline, fragmentation, peak, vmasPeak: () => vmasPeak };
+  return { sample, peakPicture, endPicture, tableLevels, freeBlocks, timeline, fragmentation, peak, vmasPeak: () => vmasPeak };
 }

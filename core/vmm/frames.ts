@@ -35,6 +35,8 @@ export const enum FrameCell {
   failures = 9,
   /** 1 once an allocation failed since the flag was cleared. */
   failed = 10,
+  /** One past the highest 2 MiB piece that ever held a used frame: pictures stop there. */
+  pieceLimit = 11,
   /** Current frames by use start here. */
   byUse = 16,
   length = 24,
@@ -81,7 +83,9 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     ref[f] = 1;
     use[f] = u;
     owner[f] = who;
-    const p = ((f >>> 9) << 3) | u;
+    const piece = f >>> 9;
+    if (piece >= cells[FrameCell.pieceLimit]!) cells[FrameCell.pieceLimit] = piece + 1;
+    const p = (piece << 3) | u;
     pieces[p] = pieces[p]! + 1;
     const held = (cells[FrameCell.byUse + u]! + 1) | 0;
     cells[FrameCell.byUse + u] = held;
@@ -160,6 +164,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     allocSteps[bin(steps() - before)]! += 1;
     if (first < 0) return noteFailure();
     const n = 1 << order;
+    cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, ((first + n - 1) >>> 9) + 1);
     for (let f = first; f < first + n; f++) {
       ref[f] = 1;
       use[f] = Use.kernel;

@@ -58,8 +58,8 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
     return p;
   }
 
-  /** An empty space: its index or -ENOMEM. */
-  function createSpace(): number {
+  /** An empty space with the given tree of VMAs (0 = a fresh one): its index or -ENOMEM. */
+  function createSpace(inherited: number): number {
     const h = kernelHeap.alloc(KernelCache.space);
     if (h === 0) return ENOMEM;
     let s = cells[1]!;
@@ -79,7 +79,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
     spaceHandle[s] = h;
     lookup.flushSpace(s);
     users[s] = 0;
-    tree[s] = vmas.createTree();
+    tree[s] = inherited === 0 ? vmas.createTree() : inherited;
     lockFuture[s] = 0;
     leafTablesPeak[s] = 0;
     tablesPeak[s] = 1;
@@ -154,7 +154,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
   function createProcess(pid: number, parent: number): number {
     const h = kernelHeap.alloc(KernelCache.process);
     if (h === 0) return ENOMEM;
-    const s = createSpace();
+    const s = createSpace(0);
     if (s < 0) {
       kernelHeap.free(h);
       return ENOMEM;
@@ -167,11 +167,12 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
 
   /** Copies space `from` for a child. Index of the copy or -ENOMEM (nothing remains). */
   function copySpace(from: number): number {
-    const s = createSpace();
-    if (s < 0) return ENOMEM;
-    vmas.destroyTree(tree[s]!, 1);
     const t = vmas.clone(tree[from]!);
-    tree[s] = t;
+    const s = createSpace(t);
+    if (s < 0) {
+      vmas.destroyTree(t, 1);
+      return ENOMEM;
+    }
     vmPages[s] = vmPages[from]!;
     vmPagesPeak[s] = vmPages[s]!;
     vmasPeak[s] = vmas.count(t);
@@ -240,7 +241,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
 
   /** exec: the process leaves its space for an empty one; its other threads are gone. 0 or -ENOMEM. */
   function exec(p: number, command: string | undefined): number {
-    const s = createSpace();
+    const s = createSpace(0);
     if (s < 0) return ENOMEM;
     leave(p);
     attach(p, s);
