@@ -16,7 +16,17 @@ const SPECIAL = /[",;\t\r\n]/;
 
 /** Writes `path` aside and renames it when it is whole; UserError when it cannot be written. The text column is there when an event has a text. */
 export function exportCsv(trace: Trace, path: string, onProgress?: (rows: number) => void): void {
-  const withText = hasTexts(trace);
+  for (const rows of exportCsvSteps(trace, path)) onProgress?.(rows);
+}
+
+/** The same step by step: yields the rows written so far after each block, so that the caller can look after other things in between. */
+export function* exportCsvSteps(trace: Trace, path: string): Generator<number, void, undefined> {
+  let withText = false;
+  for (const block of trace.blocks()) {
+    withText = block.text.size > 0;
+    if (withText) break;
+    yield 0;
+  }
   const target: ByteTarget = new FileTarget(path);
   try {
     target.write(Buffer.from(`${headerLines(trace.header)}${CSV_COLUMNS.slice(0, withText ? undefined : REQUIRED_COLUMNS).join(',')}\n`));
@@ -24,18 +34,12 @@ export function exportCsv(trace: Trace, path: string, onProgress?: (rows: number
     for (const block of trace.blocks()) {
       for (let from = 0; from < block.length; from += ROWS) target.write(Buffer.from(rowsText(block, from, Math.min(from + ROWS, block.length), withText)));
       done += block.length;
-      onProgress?.(done);
+      yield done;
     }
     target.finish();
-  } catch (error) {
+  } finally {
     target.abort();
-    throw error;
   }
-}
-
-function hasTexts(trace: Trace): boolean {
-  for (const block of trace.blocks()) if (block.text.size > 0) return true;
-  return false;
 }
 
 const number = (value: number): string => (value === 0 ? '' : integer(value));

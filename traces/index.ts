@@ -3,13 +3,13 @@
  */
 export * from './event.js';
 export type { ImportContext, InputPart, LineInput, TraceFormat } from './format.js';
-export { exportCsv } from './export-csv.js';
+export { exportCsv, exportCsvSteps } from './export-csv.js';
 export { FwtTrace, openFwt } from './fwt.js';
 export type { CodecName, TraceObject } from './fwt-layout.js';
 export { CODEC_NAMES } from './fwt-layout.js';
 export { FwtWriter } from './fwt-writer.js';
 export type { WriterOptions } from './fwt-writer.js';
-export { traceInfo } from './info.js';
+export { traceInfo, traceInfoSteps } from './info.js';
 export type { TraceInfo } from './info.js';
 export { nameTraces, traceName } from './names.js';
 export { DEFAULT_TRACE_MEMORY, importTrace, openTrace } from './open.js';

@@ -37,10 +37,19 @@ export interface TraceInfo {
 
 /** Reads the whole trace once. */
 export function traceInfo(trace: Trace): TraceInfo {
+  const steps = traceInfoSteps(trace);
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
+}
+
+/** The same step by step: yields the rows read so far after each block, so that the caller can look after other things in between. */
+export function* traceInfoSteps(trace: Trace): Generator<number, TraceInfo, undefined> {
   const people = new People();
   const heap = new LiveHeap();
   let first = Infinity;
   let last = -Infinity;
+  let rows = 0;
   for (const block of trace.blocks()) {
     people.read(block);
     heap.read(block);
@@ -49,6 +58,8 @@ export function traceInfo(trace: Trace): TraceInfo {
       if (time < first) first = time;
       if (time > last) last = time;
     }
+    rows += block.length;
+    yield rows;
   }
   const events: Record<string, number> = {};
   for (let op = 1; op < OP_COUNT; op++) if ((trace.counts[op] as number) > 0) events[OP_NAMES[op] as string] = trace.counts[op] as number;

@@ -3,6 +3,7 @@ import { flagText, operands, requiredFlag, valueFlag, type Command } from '../co
 import { complain, print } from '../output.js';
 import { startProgress } from '../progress.js';
 import { registryNames } from '../registries.js';
+import { inSteps } from '../steps.js';
 import { knownName } from '../names.js';
 
 export const exportCommand: Command = {
@@ -20,14 +21,12 @@ export const exportCommand: Command = {
     const output = requiredFlag(args, 'output', 'framewalk export FILE -o OUT.csv');
     const format = flagText(args, 'format');
     if (format !== undefined) knownName(format, '--format', ['fwt', ...(await registryNames('formats'))]);
-    const { exportCsv, openTrace } = await import('../../traces/index.js');
+    const { exportCsvSteps, openTrace } = await import('../../traces/index.js');
     const [file] = operands(args, 'file');
     const trace = await openTrace(file, { format, onWarning: complain });
-    const progress = startProgress('exporting', 'events');
     try {
-      exportCsv(trace, output, (rows) => progress.update(rows, trace.rows));
+      await inSteps(exportCsvSteps(trace, output), trace.rows, startProgress('exporting', 'events'));
     } finally {
-      progress.end();
       trace.close();
     }
     if (output !== '/dev/stdout') print(`${output}: ${trace.rows} events\n`);

@@ -2,7 +2,9 @@
 import { flagSet, flagText, operands, switchFlag, valueFlag, type Command } from '../command.js';
 import { knownName } from '../names.js';
 import { complain, print } from '../output.js';
+import { startProgress } from '../progress.js';
 import { registryNames } from '../registries.js';
+import { inSteps } from '../steps.js';
 
 export const infoCommand: Command = {
   usage: 'info <file>',
@@ -18,10 +20,10 @@ export const infoCommand: Command = {
   async run(args) {
     const format = flagText(args, 'format');
     if (format !== undefined) knownName(format, '--format', ['fwt', ...(await registryNames('formats'))]);
-    const { openTrace, traceInfo } = await import('../../traces/index.js');
+    const { openTrace, traceInfoSteps } = await import('../../traces/index.js');
     const trace = await openTrace(operands(args, 'file')[0], { format, onWarning: complain });
     try {
-      const info = traceInfo(trace);
+      const info = await inSteps(traceInfoSteps(trace), trace.rows, startProgress('reading', 'events'));
       print(flagSet(args, 'json') ? `${JSON.stringify(info, null, 2)}\n` : (await import('../info-text.js')).infoText(info));
     } finally {
       trace.close();

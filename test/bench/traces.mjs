@@ -40,7 +40,7 @@ export async function bench() {
     const deflate = await seconds(() => decode(packed));
     const csv = join(space, 'trace.csv');
     const trace = openFwt(plain, 'trace');
-    await exportCsv(trace, csv);
+    exportCsv(trace, csv);
     trace.close();
     const fromCsv = await seconds(() => importTrace([csv], join(space, 'csv.fwt'), { codec: 'none' }));
     const text = gunzipSync(readFileSync(join(RECORDING, 'events.perf.txt.gz'))).toString('latin1');

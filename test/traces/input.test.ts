@@ -41,7 +41,7 @@ describe('lines of an input', () => {
       const text = Array.from({ length: 20000 }, (_, i) => `${i}: some text`).join('\n');
       writeFileSync(`${folder}/a.gz`, zlib.gzipSync(`\ufeff${text}`));
       const looked = openInput([`${folder}/a.gz`], { readBytes: 4000 });
-      expect(await looked.head()).toBe(`${text.slice(0, 65533)}`);
+      expect(await looked.head()).toBe(text.slice(0, 65533));
       const read = await linesOf(looked);
       expect(read.map(([content]) => content).join('\n')).toBe(text);
       expect(await linesOf(openInput([`${folder}/a.gz`]))).toEqual(read);
