@@ -8,9 +8,9 @@ import type { RegistryName } from './registries.js';
 
 /** How a value is written: names of a registry, comma-separated; one of a few words; a size; a number; a file; on or off; there or not; free text. */
 export type RunOption = { readonly about: string; readonly preset?: string } & (
-  | { readonly kind: 'names'; readonly registry: RegistryName }
+  | { readonly kind: 'names' | 'path-or-name'; readonly registry: RegistryName }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
-  | { readonly kind: 'size' | 'numbers' | 'path' | 'path-or-name' | 'text' | 'switch' }
+  | { readonly kind: 'size' | 'numbers' | 'path' | 'text' | 'switch' }
   | { readonly kind: 'count'; readonly least: number; readonly most: number }
 );
 
@@ -37,7 +37,7 @@ export const RUN_OPTIONS = {
     preset: 'kill',
     about: 'Out of frames: kill the process, fail the request, or stop the replay',
   },
-  tlb: { kind: 'path-or-name', preset: 'default', about: 'TLB and page-walk caches: a name (framewalk list tlbs) or a YAML or JSON file' },
+  tlb: { kind: 'path-or-name', registry: 'tlbs', preset: 'default', about: 'TLB and page-walk caches, a YAML or JSON file or a name' },
   cpus: { kind: 'count', least: 1, most: 256, preset: '1', about: 'CPUs, each with a TLB of its own' },
   pid: { kind: 'numbers', about: 'Replay only these processes' },
   window: { kind: 'text', about: 'Replay only these events of each trace, counted from 0, TO not included' },
@@ -61,7 +61,7 @@ const WORDS: Readonly<Record<RunOption['kind'], string>> = {
   size: 'SIZE',
   numbers: 'N,...',
   path: 'FILE',
-  'path-or-name': 'NAME|FILE',
+  'path-or-name': '',
   text: 'FROM..TO',
   switch: '',
   count: 'N',
@@ -75,7 +75,7 @@ export async function runFlags(names: (registry: RegistryName) => Promise<readon
       flags[key] = switchFlag(option.about);
       continue;
     }
-    const known = option.kind === 'names' ? await names(option.registry) : option.kind === 'choice' ? option.choices : [];
+    const known = 'registry' in option ? await names(option.registry) : option.kind === 'choice' ? option.choices : [];
     const about = known.length === 0 ? `${option.about} (${WORDS[option.kind]})` : `${option.about}: ${known.join(', ')}`;
     flags[key] = valueFlag(about, { ...(option.preset === undefined ? {} : { defaultDescription: option.preset }), ...(key === 'out' ? { alias: 'o' } : {}) });
   }
