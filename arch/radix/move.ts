@@ -12,8 +12,8 @@ import { Cell, type Store } from './store.js';
 import type { Walk } from './walk.js';
 
 export function makeMove(store: Store, walk: Walk, split: Split, range: Range, space: Space) {
-  const { LEVELS, ENTRIES, MASK, HALF_PAGES, SPLIT_PAGES, PAGE_SHIFT, P, PS } = store;
-  const { pt, tableOf, roots, state, spans, indexOf, entryHi, entryLo, reserve, take, setBit, clearBit, nextUsed, changed, link } = store;
+  const { LEVELS, ENTRIES, MASK, MAX_TABLES, HALF_PAGES, SPLIT_PAGES, PAGE_SHIFT, P, PS } = store;
+  const { pt, tableOf, roots, state, spans, indexOf, indexOfPage, entryHi, entryLo, reserve, take, setBit, clearBit, nextUsed, changed, link } = store;
   const { rootOf, tableAt } = walk;
   const { cut, uncut, splitInto } = split;
   const { nothing, bound, first, last, zapped, note, freeTables } = range;
@@ -127,10 +127,28 @@ export function makeMove(store: Store, walk: Walk, split: Split, range: Range, s
     return tableAt(plan[PLAN_PID], hi, (vpn - hi * SPLIT_PAGES) * 2 ** PAGE_SHIFT, level - 1) === 0;
   }
 
+  /** True when a leaf maps any of pages [p, end), which table t of `level` covers. */
+  function occupied(t: number, level: number, p: number, end: number): boolean {
+    const span = spans[level];
+    const n = Math.floor(p / span);
+    const i0 = indexOfPage(level, p);
+    const i1 = i0 + Math.floor((end - 1) / span) - n;
+    for (let i = nextUsed(t, i0, i1); i <= i1; i = nextUsed(t, i + 1, i1)) {
+      const q = t + 2 * i;
+      if (level === 1 || (pt[q] & P_PS) !== P) return true;
+      const from = (n + i - i0) * span;
+      if (occupied(tableOf[pt[q + 1]], level - 1, Math.max(p, from), Math.min(end, from + span))) return true;
+    }
+    return false;
+  }
+
   /** A leaf at source page `vpn`, which moves whole or is split. */
   function planLeaf(vpn: number, level: number): boolean {
-    if (whole(vpn + plan[PLAN_DELTA], level)) return planTarget(vpn + plan[PLAN_DELTA], level);
+    const target = vpn + plan[PLAN_DELTA];
+    if (whole(target, level)) return planTarget(target, level);
     plan[PLAN_NEED]++;
+    // A large leaf can fall into more pieces than one would like to count: beyond any number of tables only the target matters.
+    if (plan[PLAN_NEED] > MAX_TABLES) return !occupied(roots[plan[PLAN_PID] + 1], LEVELS, target, target + spans[level]);
     for (let i = 0; i < ENTRIES; i++) {
       if (!planLeaf(vpn + i * spans[level - 1], level - 1)) return false;
     }

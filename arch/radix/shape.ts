@@ -96,9 +96,16 @@ export function makeShape(geometry: ArchGeometry) {
   const spans = new Float64Array(16);
   for (let l = 1; l <= LEVELS + 1; l++) spans[l] = 2 ** ((l - 1) * INDEX_BITS);
 
+  /** Index of page p in its table of `level`. */
+  function indexOfPage(level: number, p: number): number {
+    const n = Math.floor(p / spans[level]);
+    const i = n - Math.floor(n / ENTRIES) * ENTRIES;
+    return level === LEVELS ? i & ROOT_MASK : i;
+  }
+
   const sizes = { LEVELS, PAGE_SHIFT, INDEX_BITS, ENTRIES, MASK, WORDS, GROUP, GROUP_SHIFT, ROOT_MASK, HALF, spans };
   const fields = { BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK };
-  const indices = { SHIFT_1, SHIFT_2, HIGH_2, SHIFT_3, SHIFT_4, SHIFT_5, MASK_3, MASK_4, MASK_5, indexOf, entryHi, entryLo };
+  const indices = { SHIFT_1, SHIFT_2, HIGH_2, SHIFT_3, SHIFT_4, SHIFT_5, MASK_3, MASK_4, MASK_5, indexOf, indexOfPage, entryHi, entryLo };
   const bits = { P, RW, US, A, PS };
   return {
     ...sizes,

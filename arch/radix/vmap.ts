@@ -12,8 +12,8 @@ import type { Range } from './range.js';
 import type { Walk } from './walk.js';
 
 export function makeVmap(store: Store, walk: Walk, range: Range) {
-  const { LEVELS, ENTRIES, MASK, ROOT_MASK, PAGE_SHIFT, HALF_PAGES, SPLIT_PAGES, MAX_LEAF, MAX_SPACES } = store;
-  const { P, RW, US, PS, pt, tableOf, roots, state, spans, reserve, take, setBit, nextUsed, changed, link, unlink } = store;
+  const { LEVELS, ENTRIES, MASK, PAGE_SHIFT, HALF_PAGES, SPLIT_PAGES, MAX_LEAF, MAX_SPACES } = store;
+  const { P, RW, US, PS, pt, tableOf, roots, state, spans, indexOfPage, reserve, take, setBit, nextUsed, changed, link, unlink } = store;
   const { findLeaf } = walk;
   const { unmap } = range;
   const P_PS = P | PS;
@@ -32,13 +32,6 @@ export function makeVmap(store: Store, walk: Walk, range: Range) {
     return first + pages > (first < 0 ? 0 : HALF_PAGES) ? EINVAL : pages;
   }
 
-  /** Index in a table of `level` of the entry that covers page p. */
-  function slot(level: number, p: number): number {
-    const n = Math.floor(p / spans[level]);
-    const i = n - Math.floor(n / ENTRIES) * ENTRIES;
-    return level === LEVELS ? i & ROOT_MASK : i;
-  }
-
   function holdsLeaf(t: number, level: number): boolean {
     for (let i = nextUsed(t, 0, MASK); i < ENTRIES; i = nextUsed(t, i + 1, MASK)) {
       if (level === 1 || (pt[t + 2 * i] & P_PS) !== P || holdsLeaf(tableOf[pt[t + 2 * i + 1]], level - 1)) return true;
@@ -52,13 +45,19 @@ export function makeVmap(store: Store, walk: Walk, range: Range) {
 
   /** Tables missing below t (0 = t itself is still missing) for pages [p, end) at frame f, or -EEXIST. */
   function missing(t: number, level: number, large: boolean, p: number, end: number, f: number): number {
-    if (level === 1) return t !== 0 && nextUsed(t, slot(1, p), slot(1, end - 1)) <= slot(1, end - 1) ? EEXIST : 0;
-    const span = spans[level];
+    if (level === 1) return t !== 0 && nextUsed(t, indexOfPage(1, p), indexOfPage(1, end - 1)) <= indexOfPage(1, end - 1) ? EEXIST : 0;
     let need = 0;
+    if (t === 0 && !large) {
+      for (let l = 1; l < level; l++) need += Math.floor((end - 1) / spans[l + 1]) - Math.floor(p / spans[l + 1]) + 1;
+      return need;
+    }
+    // A large range is aligned to level 2: there is nothing below that.
+    if (t === 0 && level === 2) return 0;
+    const span = spans[level];
     while (p < end) {
       const next = Math.min((Math.floor(p / span) + 1) * span, end);
-      const q = t + 2 * slot(level, p);
-      const x = t === 0 ? 0 : pt[q];
+      const q = t + 2 * indexOfPage(level, p);
+      const x = pt[q];
       const leaf = isLeaf(level, large, p, end, f);
       if (x !== 0 && (x & P_PS) !== P) return EEXIST;
       if (leaf) {
@@ -85,7 +84,7 @@ export function makeVmap(store: Store, walk: Walk, range: Range) {
     const span = spans[level];
     while (p < end) {
       const next = Math.min((Math.floor(p / span) + 1) * span, end);
-      const i = slot(level, p);
+      const i = indexOfPage(level, p);
       const q = t + 2 * i;
       if (isLeaf(level, large, p, end, f)) {
         if (pt[q] !== 0) prune(t, level, i, pid);

@@ -131,7 +131,7 @@ export function makeWalk(store: Store) {
     const q = (t + (i << 1)) | 0;
     if (pt[q] !== 0) return EEXIST;
     setBit(t, i);
-    pt[q] = flags | P_PS;
+    pt[q] = flags | P_PS | (Math.floor(frame / 4294967296) << 24);
     pt[(q + 1) | 0] = frame;
     state[LARGE_LEAVES]++;
     changed(t, level, i);

@@ -104,6 +104,21 @@ describe('large pages', () => {
     expect(tables.vmap(0, pa, va, size, attr)).toBe(EINVAL);
   });
 
+  it('ranges beyond any memory fail at once', () => {
+    const { tables, source } = withSpace();
+    expect(tables.vmap(0, 0, 0, TOP)).toBe(ENOMEM);
+    expect(tables.vmap(-1, 0, -TOP, TOP)).toBe(ENOMEM);
+    // With 1 GiB leaves 256 tables are enough.
+    expect(tables.vmap(0, 0, 0, TOP, attr)).toBe(ENOMEM);
+    source.limit = 300;
+    expect(tables.vmap(0, 0, 0, TOP, attr)).toBe(0);
+    expect(source.taken.size).toBe(2 + 256);
+    expect(tables.vgetmapping(0, TOP - 1)).toBe(TOP - 1);
+    expect(tables.vunmap(0, 0, TOP)).toBe(0);
+    expect(source.taken.size).toBe(2);
+    tables.validate();
+  });
+
   it('replace tables that were kept empty', () => {
     const { tables, source } = withSpace();
     tables.vmap(0, 0, 0, 2 * PAGE);

@@ -1,7 +1,8 @@
 /** The kernel's half of every space, fork, and what is told for invalidation. */
 import { describe, expect, it } from 'vitest';
 import { Attr, EEXIST, EINVAL, ENOMEM, EPERM } from '../../arch/arch.js';
-import { splitPage, zappedPages } from '../oracle/page-table-rig.js';
+import { x86_64 } from '../../arch/x86-64.js';
+import { CountingFrames, splitPage, zappedPages } from '../oracle/page-table-rig.js';
 import { GIB, MIB, PAGE, TOP, withSpace, type Machine } from './machine.js';
 
 describe("the kernel's half", () => {
@@ -187,6 +188,29 @@ describe('moves', () => {
     expect(tables.vgetmapping(0, GIB)).toBe(-1);
     expect(counts(tables)[0]).toBe(512);
     expect(tables.tableCount[1]).toBe(leafTables);
+    tables.validate();
+  });
+
+  it('1 GiB that would fall into pages needs more tables than there are, unless something is in the way', () => {
+    const source = new CountingFrames(60);
+    const observer = { dropped: () => undefined, copied: () => undefined };
+    const tables = x86_64.create({ frames: source, totalFrames: 256, maxSpaces: 1, maxTables: 100, observer });
+    tables.createSpace(0);
+    tables.mapLarge(0, 1, 0, 3, 7, from);
+    const taken = source.taken.size;
+    const target = 2 ** 30 + 3;
+    expect(tables.moveRange(0, from, target, from, 0)).toBe(ENOMEM);
+    expect(source.taken.size).toBe(taken);
+    tables.mapLeaf(0, ...splitPage(tables, target + from - 1), 7, 5);
+    expect(tables.moveRange(0, from, target, from, 0)).toBe(EEXIST);
+    tables.unmapRange(0, target + from - 1, target + from, 0);
+    tables.mapLeaf(0, ...splitPage(tables, target + from), 7, 5);
+    tables.mapLeaf(0, ...splitPage(tables, target - 1), 7, 5);
+    expect(tables.moveRange(0, from, target, from, 0)).toBe(ENOMEM);
+    // By 2 MiB it stays large: one table for the pieces here, two there.
+    expect(tables.moveRange(0, from, target + 509, from, 0)).toBe(EEXIST);
+    expect(tables.moveRange(0, from, 2 ** 31 + 512, from, 0)).toBe(512);
+    expect(tables.vgetmapping(0, 2 ** 43 + 2 * MIB)).toBe(GIB);
     tables.validate();
   });
 
