@@ -143,7 +143,7 @@ describe.each([...heaps.names()])('process heap %s', (heap) => {
         throw error;
       }
     });
-    fc.assert(property, { numRuns: Number(process.env['FRAMEWALK_RUNS'] ?? 40), interruptAfterTimeLimit: 20_000, markInterruptAsFailure: true });
+    fc.assert(property, { numRuns: Number(process.env['FRAMEWALK_RUNS'] ?? 40), interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true });
   });
 
   it('peaks stay, steps and calls are counted', () => {

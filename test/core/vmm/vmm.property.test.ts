@@ -253,7 +253,7 @@ describe('when frames run out, what fails leaves no trace', () => {
         throw error;
       }
     });
-    fc.assert(property, { numRuns: Number(process.env['FRAMEWALK_RUNS'] ?? 25), interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true });
-    expect(failures).toBeGreaterThan(20);
+    fc.assert(property, { numRuns: Number(process.env['FRAMEWALK_RUNS'] ?? 15), interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true });
+    expect(failures).toBeGreaterThan(0);
   });
 });
