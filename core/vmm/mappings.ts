@@ -231,22 +231,22 @@ export function makeMappings(machine: Machine, objects: Objects) {
   /** mmap at a known place: the VMA's id (merged with its neighbours), -EINVAL or -ENOMEM. What was there goes. */
   function map(s: number, from: number, to: number, f: number, obj: number, off: number): number {
     if (!inUserHalf(from, to) || from === to) return EINVAL;
-    const o = findFrom(tree[s]!, from);
-    if (o !== 0 && start[o]! < to) {
+    let above = findFrom(tree[s]!, from);
+    if (above !== 0 && start[above]! < to) {
       if ((f & Flag.fixed) === 0) reject(Reject.overlap);
       const code = unmap(s, from, to);
       if (code !== 0) return code;
+      above = findFrom(tree[s]!, from);
     }
-    const v = extend(s, from, to, f & keep, obj, off);
+    const v = extend(s, from, to, f & keep, obj, off, above);
     if (v !== 0) return v;
     const fresh = create(s, from, to, f, obj, off);
     return fresh === 0 ? ENOMEM : fresh;
   }
 
-  /** Grows a neighbour over the free range [from, to) when a VMA there would merge with it (Linux: vma_merge). Its id, or 0. */
-  function extend(s: number, from: number, to: number, f: number, obj: number, off: number): number {
+  /** Grows a neighbour over the free range [from, to), below VMA `n` (0 = none above), when a VMA there would merge with it (Linux: vma_merge). Its id, or 0. */
+  function extend(s: number, from: number, to: number, f: number, obj: number, off: number, n: number): number {
     const t = tree[s]!;
-    const n = findFrom(t, from);
     const p = n === 0 ? vmas.last(t) : prev(t, n);
     const pages = to - from;
     const below =
@@ -378,8 +378,10 @@ export function makeMappings(machine: Machine, objects: Objects) {
     if (oldPages > 0 && !keepOld) {
       zap(s, from, from + oldPages);
       drop(s, find(t, from));
-    } else if (oldPages > 0) merge(s, v);
+    }
     merge(s, nv);
+    // What stays may have merged with what was made: it is looked up again.
+    if (oldPages > 0 && keepOld) merge(s, find(t, from));
     return 0;
   }
 

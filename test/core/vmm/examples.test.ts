@@ -164,6 +164,18 @@ describe('worked examples', () => {
     vmm.audit();
   });
 
+  it('mremap that keeps the old mapping, right above it: the pages move, both are one mapping then', () => {
+    const { run, counts, pagesOf, rssOf, vmm } = machine();
+    run({ op: Op.mmap, pid: 1, addr: A, size: 8192, flags: RW }, { op: Op.write, pid: 1, addr: A, size: 8192 });
+    run({ op: Op.mremap, pid: 1, addr: A + 8192, size: 8192, addr2: A, arg: 8192, flags: Flag.dontunmap });
+    expect([counts().minor, pagesOf(1), rssOf(1), vmm.vmaCount(vmm.processes.space[vmm.processes.slotOf(1)]! - 1)]).toEqual([2, 4, [2, 0, 0], 1]);
+    run({ op: Op.write, pid: 1, addr: A + 8192, size: 8192 });
+    expect(counts().minor).toBe(2);
+    run({ op: Op.write, pid: 1, addr: A, size: 8192 });
+    expect([counts().minor, rssOf(1)]).toEqual([4, [4, 0, 0]]);
+    vmm.audit();
+  });
+
   it('kmap keeps its page until kunmap, even when the process is gone', () => {
     const { run, frames, vmm, start } = machine();
     run({ op: Op.mmap, pid: 1, addr: A, size: 4096, flags: RW }, { op: Op.write, pid: 1, addr: A, size: 1 });
