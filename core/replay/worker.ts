@@ -2,9 +2,12 @@
 import { openShared } from '../../traces/index.js';
 import type { SharedTrace } from '../../traces/index.js';
 import { runCell } from './cell.js';
+import { inlineDeeply } from './compiler.js';
 import type { CellSpec } from './cell.js';
 import type { CellResult } from './result.js';
 import { UserError } from '../../traces/event.js';
+
+inlineDeeply();
 
 export interface CellTask {
   readonly trace: SharedTrace;

@@ -3,10 +3,12 @@ import { parseSize } from '../../dist/cli/size.js';
 import { lookupConfig } from '../../dist/core/lookup/configs.js';
 import { memoryMapFromSize } from '../../dist/core/pmm/memory-map.js';
 import { runCell } from '../../dist/core/replay/cell.js';
+import { inlineDeeply } from '../../dist/core/replay/compiler.js';
 import { openTrace } from '../../dist/traces/index.js';
 
 const [, , file, pmm, memory] = process.argv;
 const startOnly = memory.startsWith('start:');
+inlineDeeply();
 const trace = await openTrace(file);
 const result = runCell(trace, {
   arch: 'x86-64',
