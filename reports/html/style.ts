@@ -36,7 +36,7 @@ nav a{color:var(--ink2);text-decoration:none;display:block;padding:2px 0}nav a s
 .tr+.tr{margin-top:32px}
 .cap{font-size:12.5px;line-height:18px;color:var(--ink2);margin-top:8px;max-width:84ch;text-wrap:pretty}
 .pick{position:sticky;top:0;z-index:2;background:var(--bg);border-bottom:1px solid var(--rule);margin-top:-1px}
-.pick fieldset{display:flex;gap:0 4px;overflow-x:auto;padding:6px 0;align-items:center}
+.pick fieldset{min-width:0;display:flex;gap:0 4px;overflow-x:auto;padding:6px 0;align-items:center}
 .pick legend{float:left;font-size:12.5px;color:var(--ink3);margin-right:10px;padding:0}
 .pick label{flex:none;position:relative;cursor:pointer;font-size:13px;line-height:18px}
 .pick input{position:absolute;opacity:0;inset:0;margin:0;cursor:pointer;width:100%;height:100%}

@@ -30,6 +30,7 @@ beforeAll(() => {
   writeFileSync(join(dir, 'small.html'), reportHtml(sampleRun({ traces: 1, points: 3, memoryMiB: 16, pmms: ['buddy'] }), sampleMetrics));
   const many = ['bitmap', 'free-stack', 'buddy', 'buddy-pcp', 'llfree', 'bitmap-first-fit', 'another', 'one-more', 'the-ninth'];
   writeFileSync(join(dir, 'many.html'), reportHtml(sampleRun({ traces: 1, points: 60, pmms: many }), sampleMetrics));
+  writeFileSync(join(dir, 'traces.html'), reportHtml(sampleRun({ traces: 8, points: 30, pmms: ['bitmap', 'buddy'] }), sampleMetrics));
   writeFileSync(join(dir, 'large.html'), reportHtml(sampleRun({ traces: 3, points: 60, memoryMiB: 65536 }), sampleMetrics));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -95,6 +96,14 @@ browserSuite('report.html', [
         },
       ] as const,
   ),
+  [
+    'needs no sideways scrolling with eight traces to pick from (400 px)',
+    async (browser: Browser) => {
+      const page = await everything(browser, 'traces', 'light', 400);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(400);
+      await page.context().close();
+    },
+  ],
   ...['two', 'small', 'many', 'large'].flatMap((name) =>
     [1400, 700, 400].map(
       (width) =>
