@@ -95,6 +95,7 @@ export function makeLookup(options: LookupOptions): Lookup {
   const misses = Cell.hot + LookupCounter.misses;
   const permissionWalks = Cell.hot + LookupCounter.permissionWalks;
   const faults = Cell.hot + LookupCounter.faults;
+  const pageInvalidations = Cell.hot + LookupCounter.pageInvalidations;
 
   // ---- constants of the usual shape
   const { sets: sets1, tags: tags1, signs: signs1, order: order1, last: last1 } = layout.tlb1;
@@ -177,6 +178,20 @@ export function makeLookup(options: LookupOptions): Lookup {
     const byte = 255 << (k << 3);
     m[s] = (m[s]! & ~byte) | (sign & byte);
     return k;
+  }
+
+  /** Place k of a small set becomes the oldest: it goes to the front of the list, which then turns by one. */
+  function retire(o: number, last: number, k: number): void {
+    const order = moves[(cells[o]! << 2) | k]!;
+    const list = order & ((4 << last) - 1);
+    cells[o] = (order ^ list) | (list >>> 2) | ((list & 3) << last);
+  }
+  /** Empties the place of a small set that holds the entry, if any. */
+  function dropSmall(t: number, s: number, o: number, last: number, page: number, tag: number): void {
+    const k = findSmall(t, s, page, tag);
+    if (k < 0) return;
+    cells[(t + (k << 1) + 1) | 0] = Size.empty;
+    retire(o, last, k);
   }
 
   // ---- other sets: a ring of links. Next of k at o + k, the one before at o + ring + k; number `ways` is the head: its next is the youngest, the one
@@ -264,15 +279,13 @@ export function makeLookup(options: LookupOptions): Lookup {
     const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
     cells[(i + 1) | 0] = Size.empty;
     if (unit === Unit.tlb1) setYoungest(b, set, 0, Size.empty);
-    use(unit, b, cpu, set, k);
     const o = orderOf(unit, b, cpu, set);
     const ways = waysOf(unit);
-    if (isSmall(unit)) {
-      // The list of ways turned by one: the youngest becomes the oldest.
-      const last = (ways - 1) << 1;
-      const list = cells[o]! & ((4 << last) - 1);
-      cells[o] = (cells[o]! ^ list) | (list >>> 2) | ((list & 3) << last);
-    } else if (ways > 1) relink(o, (ways + 1) | 0, k, links[(o + ways + 1 + ways) | 0]!);
+    if (isSmall(unit)) retire(o, (ways - 1) << 1, k);
+    else {
+      const last = links[(o + ways + 1 + ways) | 0]!;
+      if (last !== k) relink(o, (ways + 1) | 0, k, last);
+    }
   }
   /** `access` compares with a copy of each first-level set's youngest entry. */
   function setYoungest(b: number, set: number, page: number, entry: number): void {
@@ -325,7 +338,7 @@ export function makeLookup(options: LookupOptions): Lookup {
       const entry = m[(i + 1) | 0]!;
       if (((m[i]! ^ page) | ((entry ^ tag) & -4)) !== 0) continue;
       const kind = m[Cell.kind]!;
-      if ((entry & kind) !== kind) return accessAny();
+      if ((entry & kind) !== kind) return walkAgain();
       const youngest = (b + (set << 1)) | 0;
       m[youngest] = page;
       m[(youngest + 1) | 0] = entry;
@@ -372,7 +385,7 @@ export function makeLookup(options: LookupOptions): Lookup {
     const y = set2(hi, lo);
     const entry = m[(b + tags2 + imul(y, tagStride2) + (k << 1) + 1) | 0]!;
     const kind = m[Cell.kind]!;
-    if ((entry & kind) !== kind) return accessAny();
+    if ((entry & kind) !== kind) return walkAgain();
     relink((linkBase(cpu) + links2 + imul(y, linkStride2)) | 0, ring2, k, ways2);
     const set = set1(hi, lo);
     const page = m[Cell.page]!;
@@ -382,7 +395,49 @@ export function makeLookup(options: LookupOptions): Lookup {
     return 1;
   }
 
-  /** Any shape, large pages, hits without the permission. */
+  /** A hit without the permission. */
+  function walkAgain(): number {
+    cells[permissionWalks]!++;
+    dropPage();
+    return translateUsual();
+  }
+  /** Drops the page under way from both levels of the usual shape. */
+  function dropPage(): void {
+    const m = cells;
+    const hi = m[Cell.hi]!;
+    const lo = m[Cell.lo]!;
+    const cpu = m[Cell.cpu]!;
+    const b = base(cpu);
+    const page = m[Cell.page]!;
+    const tag = m[Cell.tag]!;
+    const sign = signature(page, tag);
+    const set = set1(hi, lo);
+    for (let z = zeroBytes(m[(b + signs1 + set) | 0]! ^ sign); z !== 0; z &= z - 1) {
+      const k = (31 - clz32(z & -z)) >>> 3;
+      const i = (b + tags1 + (set << 3) + (k << 1)) | 0;
+      if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & -4)) !== 0) continue;
+      m[(i + 1) | 0] = Size.empty;
+      m[(b + (set << 1) + 1) | 0] = Size.empty;
+      retire((b + order1 + set) | 0, last1, k);
+      break;
+    }
+    const y = set2(hi, lo);
+    const s = (b + signs2 + imul(y, words2)) | 0;
+    for (let w = 0; w < words2; w = (w + 1) | 0) {
+      for (let z = zeroBytes(m[(s + w) | 0]! ^ sign); z !== 0; z &= z - 1) {
+        const k = ((w << 2) + ((31 - clz32(z & -z)) >>> 3)) | 0;
+        const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
+        if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & -4)) !== 0) continue;
+        m[(i + 1) | 0] = Size.empty;
+        const o = (linkBase(cpu) + links2 + imul(y, linkStride2)) | 0;
+        const last = links[(o + ring2 + ways2) | 0]!;
+        if (last !== k) relink(o, ring2, k, last);
+        return;
+      }
+    }
+  }
+
+  /** Any shape and large pages. */
   function accessAny(): number {
     const hi = cells[Cell.hi]!;
     const lo = cells[Cell.lo]!;
@@ -724,16 +779,20 @@ export function makeLookup(options: LookupOptions): Lookup {
 
   // ---- forgetting
   function forgetPage(b: number, cpu: number, hi: number, lo: number, tag: number): void {
-    const large = cells[Cell.large]!;
     const page = (hi << pageUp) | (lo >>> pageDown);
     if (has1) drop(Unit.tlb1, b, cpu, set1(hi, lo), page, tag);
     if (has2) drop(Unit.tlb2, b, cpu, set2(hi, lo), page, tag);
-    if ((large & 1) !== 0) forgetLarge(b, cpu, number2(hi, lo), tag | Size.large2);
-    if ((large & 2) !== 0) forgetLarge(b, cpu, number3(hi, lo), tag | Size.large3);
+    if (cells[Cell.large] !== 0) forgetLarge(b, cpu, hi, lo, tag);
   }
-  function forgetLarge(b: number, cpu: number, number: number, tag: number): void {
-    if (has1) drop(Unit.tlb1, b, cpu, setOf(Unit.tlb1, number), number, tag);
-    if (has2) drop(Unit.tlb2, b, cpu, setOf(Unit.tlb2, number), number, tag);
+  function forgetLarge(b: number, cpu: number, hi: number, lo: number, tag: number): void {
+    const large = cells[Cell.large]!;
+    for (let level = 2; level <= 3; level = (level + 1) | 0) {
+      if ((large & (level - 1)) === 0) continue;
+      const number = level === 2 ? number2(hi, lo) : number3(hi, lo);
+      const sized = tag | (level === 2 ? Size.large2 : Size.large3);
+      if (has1) drop(Unit.tlb1, b, cpu, setOf(Unit.tlb1, number), number, sized);
+      if (has2) drop(Unit.tlb2, b, cpu, setOf(Unit.tlb2, number), number, sized);
+    }
   }
   function forgetPath(b: number, cpu: number, hi: number, lo: number, id: number): void {
     if (hasPde) drop(Unit.pde, b, cpu, setPde(number2(hi, lo)), number2(hi, lo), id | topOf(hi));
@@ -742,14 +801,44 @@ export function makeLookup(options: LookupOptions): Lookup {
   }
 
   function invalidatePage(space: number, hi: number, lo: number): void {
-    cells[Cell.hot + LookupCounter.pageInvalidations]!++;
+    const m = cells;
+    m[pageInvalidations]!++;
     for (let cpu = 0; cpu < cpus; cpu = (cpu + 1) | 0) {
       const i = idCell(space, hi, cpu);
+      const id = m[i]!;
+      if (id === 0) continue; // nothing was walked since the space was forgotten
       const b = base(cpu);
-      forgetPage(b, cpu, hi, lo, cells[i]! | topOf(hi));
-      if (!ownWalkIds) forgetPath(b, cpu, hi, lo, cells[i]!);
-      else cells[(walkIds - ids + i) | 0] = 0;
+      const tag = id | topOf(hi);
+      if (usual) {
+        m[Cell.page] = (hi << pageUp) | (lo >>> pageDown);
+        m[Cell.tag] = tag;
+        m[Cell.hi] = hi;
+        m[Cell.lo] = lo;
+        m[Cell.cpu] = cpu;
+        dropPage();
+        if (m[Cell.large] !== 0) forgetLarge(b, cpu, hi, lo, tag);
+      } else forgetPage(b, cpu, hi, lo, tag);
+      if (ownWalkIds) m[(walkIds - ids + i) | 0] = 0;
+      else if (smallCaches) forgetPathSmall(b, hi, lo, id);
+      else forgetPath(b, cpu, hi, lo, id);
     }
+  }
+  function forgetPathSmall(b: number, hi: number, lo: number, id: number): void {
+    const m = cells;
+    const at2 = number2(hi, lo);
+    const tag = id | topOf(hi);
+    const set = setPde(at2);
+    const s = (b + signsPde + set) | 0;
+    if (zeroBytes(m[s]! ^ signature(at2, tag)) !== 0) dropSmall((b + tagsPde + (set << 3)) | 0, s, (b + orderPde + set) | 0, lastPde, at2, tag);
+    const at3 = number3(hi, lo);
+    const set3 = setPdpte(at3);
+    const s3 = (b + signsPdpte + set3) | 0;
+    if (zeroBytes(m[s3]! ^ signature(at3, id)) !== 0) dropSmall((b + tagsPdpte + (set3 << 3)) | 0, s3, (b + orderPdpte + set3) | 0, lastPdpte, at3, id);
+    if (!hasPml4e) return;
+    const at4 = number4(hi);
+    const set4 = setPml4e(at4);
+    const s4 = (b + signsPml4e + set4) | 0;
+    if (zeroBytes(m[s4]! ^ signature(at4, id)) !== 0) dropSmall((b + tagsPml4e + (set4 << 3)) | 0, s4, (b + orderPml4e + set4) | 0, lastPml4e, at4, id);
   }
 
   function forgetSpace(i: number): void {
