@@ -191,6 +191,8 @@ export function makeLookup(options: LookupOptions): Lookup {
     const k = findSmall(t, s, page, tag);
     if (k < 0) return;
     cells[(t + (k << 1) + 1) | 0] = Size.empty;
+    // Pages of a range share their tables: the next one of them shall not look here again.
+    cells[s] = cells[s]! ^ (255 << (k << 3));
     retire(o, last, k);
   }
 

@@ -191,18 +191,19 @@ describe('forgetting', () => {
     expect(gained(() => touch(-PAGE, Access.read, 1, 0))).toEqual(hit);
   });
 
-  it('survives ids running out: 57-bit addresses leave 32767 of them', () => {
+  it('survives ids running out once: 57-bit addresses leave 32767 of them', () => {
     const tables = makeTinyTables(4, 5, 57);
     const { lookup, gained, touch } = unit(tables, lookupConfig('default'));
-    for (const space of [0, 1]) for (const p of [PAGE, PAGE + 1]) tables.map(space, p, 1, RW);
-    touch(PAGE, Access.read, 1);
-    for (let i = 0; i < 40_000; i++) {
-      lookup.flushSpace(0);
-      expect(touch(PAGE)).toBe(1);
-    }
-    expect(gained(() => touch(PAGE))).toEqual(hit);
-    expect(gained(() => touch(PAGE, Access.read, 1))).toEqual(miss(5));
-    expect(lookup.walkLengths[5]).toBe(40_002);
+    for (const space of [0, 1]) tables.map(space, PAGE, 1, RW);
+    const gain = gained(() => {
+      for (let i = 0; i < 40_000; i++) {
+        lookup.flushSpace(0);
+        touch(PAGE, Access.read, 0);
+        touch(PAGE, Access.read, 1);
+      }
+    });
+    // Space 0 misses each time; space 1, never flushed, when it is new and when everything was cleared.
+    expect(gain).toEqual({ l1: 39_998, l2: 0, miss: 40_002, permission: 0, refs: 40_002 * 5 });
   });
 });
 
