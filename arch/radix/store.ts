@@ -14,6 +14,7 @@
  *
  * Everything is one closure made once per isolate: V8 then treats the arrays and sizes below as constants of the compiled code.
  */
+import { reserveInt32 } from '../reserve.js';
 import { ENOMEM, OutOfMemoryError, type ArchGeometry, type ArchOptions } from '../arch.js';
 import { makeShape } from './shape.js';
 
@@ -54,7 +55,7 @@ const FRAME_KIND_TABLE = 3;
 function reserveSlab(tables: number, block: number): Int32Array {
   for (let n = tables; ; n >>>= 1) {
     try {
-      return new Int32Array((n + 1) * block);
+      return reserveInt32((n + 1) * block);
     } catch (error) {
       if (!(error instanceof RangeError) || n >>> 1 < Math.min(FEWEST_TABLES, tables)) throw error;
     }
@@ -69,7 +70,7 @@ export function makeStore(spec: RadixSpec, options: ArchOptions) {
   const MAX_SPACES = options.maxSpaces;
   const pt = reserveSlab(options.maxTables ?? Math.min(TOTAL_FRAMES, DEFAULT_MAX_TABLES), BLOCK);
   const MAX_TABLES = pt.length / BLOCK - 1;
-  const tableOf = new Int32Array(Math.max(TOTAL_FRAMES, 64));
+  const tableOf = reserveInt32(Math.max(TOTAL_FRAMES, 64));
   /** Root handle at pid + 1: the kernel (-1) first. */
   const roots = new Int32Array(Math.max(MAX_SPACES + 1, 64));
   const tableCount = new Int32Array(64);

@@ -23,6 +23,7 @@
  *
  * One long factory because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
+import { reserveInt32 } from '../../arch/reserve.js';
 import { UserError } from '../../traces/event.js';
 import { KernelCache, type KernelFrames, type KernelHeap } from './kernel-heap-contract.js';
 
@@ -92,7 +93,7 @@ export interface KernelHeapOptions {
 export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions = {}): KernelHeap {
   const maxSlabs = options.maxSlabs ?? MAX_SLABS;
   if (!(maxSlabs > 0 && maxSlabs <= MAX_SLABS)) throw new Error(`kernel heap: maxSlabs ${maxSlabs} is not in 1 ... ${MAX_SLABS}, what a handle can name`);
-  const slabs = new Int32Array((maxSlabs + 1) * Slab.words);
+  const slabs = reserveInt32((maxSlabs + 1) * Slab.words);
   const caches = new Int32Array(CACHES << Cache.shift);
   const state = new Int32Array(State.cells);
   // Bytes by which a kmalloc object is larger than what was asked for, by slab and object; blocks of 1024 slabs appear when first needed.

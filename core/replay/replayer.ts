@@ -5,6 +5,7 @@
  * event. A touch is handled in the loop itself, everything else in `slow`. One replayer per isolate: its closures over typed arrays are constants of
  * the compiled code (a second one in the same isolate runs at half the speed).
  */
+import { reserveInt32 } from '../../arch/reserve.js';
 import { addrHi, addrLo } from '../../arch/address.js';
 import { Flag, Op } from '../../traces/event.js';
 import type { EventBlock } from '../../traces/event.js';
@@ -67,7 +68,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const window = options.window;
   const cells = frames.cells;
   /** Process slot + 1 by pid, 0 = not looked up yet. */
-  const direct = new Int32Array(DIRECT_PIDS);
+  const direct = reserveInt32(DIRECT_PIDS);
   const runningSpace = new Int32Array(Math.max(16, cpuCount)).fill(-2);
   const pageBlocks = makePageBlocks(machine);
   const kernelBlocks = new Map<number, number>();

@@ -9,6 +9,7 @@ import { FrameKind } from '../../arch/arch.js';
 import type { FrameSource } from '../../arch/arch.js';
 import type { FrameAllocator } from '../pmm/allocator.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
+import { reserveInt32, reserveUint16, reserveUint8 } from '../pmm/reserve.js';
 
 /** Uses of a frame; the order of FRAME_USES in core/replay/result.ts. */
 export const enum Use {
@@ -51,10 +52,10 @@ export type Frames = ReturnType<typeof makeFrames>;
 
 export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   const total = map.frames;
-  const ref = new Int32Array(total);
-  const use = new Uint8Array(total);
-  const owner = new Int32Array(total);
-  const pieces = new Uint16Array(Math.ceil(total / PIECE_FRAMES) * 8);
+  const ref = reserveInt32(total);
+  const use = reserveUint8(total);
+  const owner = reserveInt32(total);
+  const pieces = reserveUint16(Math.ceil(total / PIECE_FRAMES) * 8);
   const cells = new Int32Array(FrameCell.length);
   const allocSteps = new Float64Array(STEP_BINS);
   const freeSteps = new Float64Array(STEP_BINS);

@@ -6,6 +6,7 @@
  */
 import type { Architecture, PageTables } from '../../arch/arch.js';
 import { FrameKind } from '../../arch/arch.js';
+import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
 import { makeKernelHeap } from '../heap/kernel-heap.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
 import type { KernelHeap } from '../heap/kernel-heap-contract.js';
@@ -63,8 +64,8 @@ export function makeMachine(options: MachineOptions) {
   /** The space whose leaves are being dropped; -1: the kernel's, whose frames are nobody's; -2: one that ends, whose resident pages need no count. */
   const dropping = new Int32Array(16).fill(-1);
   /** Resident pages: space * 8 + use; index 0 of each holds their sum. */
-  const rss = new Int32Array(MAX_SPACES * 8);
-  const rssPeak = new Int32Array(MAX_SPACES * 8);
+  const rss = reserveInt32(MAX_SPACES * 8);
+  const rssPeak = reserveInt32(MAX_SPACES * 8);
 
   function dropped(f: number): void {
     const s = dropping[0]!;
@@ -145,8 +146,8 @@ export function makeMachine(options: MachineOptions) {
     /** [0] current process slot, for fault attribution. */
     current: new Int32Array(16),
     /** Minor faults and CoW breaks by process slot. */
-    processFaults: new Float64Array(MAX_PROCESSES),
-    processBreaks: new Float64Array(MAX_PROCESSES),
+    processFaults: reserveFloat64(MAX_PROCESSES),
+    processBreaks: reserveFloat64(MAX_PROCESSES),
   };
 }
 

@@ -6,6 +6,7 @@
  * kept as marks (the zero frame) in a second index, at object index + MAX_OBJECTS. The content of a file is
  * taken to be in the page cache (a fault on it is minor) unless a `cache absent` event said otherwise.
  */
+import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
 import { EINVAL, ENOMEM, FrameKind } from '../../arch/arch.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
 import { UserError } from '../../traces/event.js';
@@ -41,12 +42,12 @@ export function makeObjects(machine: Machine) {
   const kind = new Uint8Array(MAX_OBJECTS);
   const removed = new Uint8Array(MAX_OBJECTS);
   /** VMAs that map the object. */
-  const maps = new Int32Array(MAX_OBJECTS);
+  const maps = reserveInt32(MAX_OBJECTS);
   /** Size in bytes, -1 = unknown. */
-  const size = new Float64Array(MAX_OBJECTS);
-  const handle = new Int32Array(MAX_OBJECTS);
-  const traceId = new Float64Array(MAX_OBJECTS);
-  const nextFree = new Int32Array(MAX_OBJECTS);
+  const size = reserveFloat64(MAX_OBJECTS);
+  const handle = reserveInt32(MAX_OBJECTS);
+  const traceId = reserveFloat64(MAX_OBJECTS);
+  const nextFree = reserveInt32(MAX_OBJECTS);
   const cells = new Int32Array(16);
   const byId = new IntMap(256);
 

@@ -15,6 +15,7 @@
  *
  * One long factory because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
+import { reserveInt32 } from '../../arch/reserve.js';
 import { ENOMEM } from '../../arch/arch.js';
 import { UserError } from '../../traces/event.js';
 
@@ -90,9 +91,9 @@ export interface PageIndex {
 export function makePageIndex(options: PageIndexOptions): PageIndex {
   const maxNodes = options.maxNodes ?? 1 << 21;
   const maxObjects = options.maxObjects ?? 1 << 20;
-  const slots = new Int32Array((maxNodes + 1) << Cut.bits);
-  const meta = new Int32Array((maxNodes + 1) << Meta.shift);
-  const roots = new Int32Array(maxObjects << Root.shift);
+  const slots = reserveInt32((maxNodes + 1) << Cut.bits);
+  const meta = reserveInt32((maxNodes + 1) << Meta.shift);
+  const roots = reserveInt32(maxObjects << Root.shift);
   const state = new Int32Array(State.cells);
   const pathNode = new Int32Array(32);
   const taken = new Int32Array(32);

@@ -4,6 +4,7 @@
  *
  * A process keeps one slot per pid for the whole run, so that its peaks outlive it; a pid that is used again continues the slot.
  */
+import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
 import { ENOMEM } from '../../arch/arch.js';
 import { UserError } from '../../traces/event.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
@@ -30,15 +31,15 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
   const { heap, object, flags, start, end } = vmas;
 
   const slots = new IntMap(256);
-  const pidOf = new Float64Array(MAX_PROCESSES);
+  const pidOf = reserveFloat64(MAX_PROCESSES);
   /** Space of a live process + 1; 0 = not alive. */
-  const space = new Int32Array(MAX_PROCESSES);
-  const threads = new Int32Array(MAX_PROCESSES);
-  const parentPid = new Float64Array(MAX_PROCESSES);
-  const handle = new Int32Array(MAX_PROCESSES);
+  const space = reserveInt32(MAX_PROCESSES);
+  const threads = reserveInt32(MAX_PROCESSES);
+  const parentPid = reserveFloat64(MAX_PROCESSES);
+  const handle = reserveInt32(MAX_PROCESSES);
   const commands = new Map<number, string>();
   /** Peaks by slot: rss, anonymous, file, shared pages; tables; VMAs. */
-  const peaks = new Float64Array(MAX_PROCESSES * 8);
+  const peaks = reserveFloat64(MAX_PROCESSES * 8);
   const cells = new Int32Array(16); // [0] slots in use, [1] free space list head, [2] highest space used, [3] live processes, [4] their peak, [5] live spaces
   const nextFree = new Int32Array(MAX_SPACES);
 

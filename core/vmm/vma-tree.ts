@@ -22,6 +22,7 @@
  *
  * Long for one file because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
+import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
 import { UserError } from '../../traces/event.js';
 import type { VmaStore } from './vma-store.js';
 
@@ -80,18 +81,18 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
   const maxTrees = options.maxTrees ?? 1 << 16;
   const maxNodes = Math.ceil(maxVmas / 9) + maxTrees + 16;
 
-  const start = new Float64Array(maxVmas + 1);
-  const end = new Float64Array(maxVmas + 1);
-  const flags = new Int32Array(maxVmas + 1);
-  const object = new Int32Array(maxVmas + 1);
-  const offset = new Float64Array(maxVmas + 1);
-  const lineage = new Int32Array(maxVmas + 1);
-  const heap = new Int32Array(maxVmas + 1);
+  const start = reserveFloat64(maxVmas + 1);
+  const end = reserveFloat64(maxVmas + 1);
+  const flags = reserveInt32(maxVmas + 1);
+  const object = reserveInt32(maxVmas + 1);
+  const offset = reserveFloat64(maxVmas + 1);
+  const lineage = reserveInt32(maxVmas + 1);
+  const heap = reserveInt32(maxVmas + 1);
   // Neighbours in address order. `before` of a free id is the next free id.
-  const before = new Int32Array(maxVmas + 1);
-  const after = new Int32Array(maxVmas + 1);
+  const before = reserveInt32(maxVmas + 1);
+  const after = reserveInt32(maxVmas + 1);
 
-  const buffer = new ArrayBuffer((maxNodes + 1) * Node.bytes);
+  const buffer = new SharedArrayBuffer((maxNodes + 1) * Node.bytes);
   const keys = new Float64Array(buffer);
   const words = new Int32Array(buffer);
   const trees = new Int32Array((maxTrees + 1) << Tree.shift);
