@@ -35,8 +35,8 @@
  * bits and word 0 holds those above. A space has id 0 until its first walk; empty places have size 3. So neither ever matches.
  *
  * This file is longer than others: the compiler turns a closure's constants into machine constants only inside one factory, and beside the functions
- * for any shape stand those for the usual one (first level of up to 4 ways, second of up to 16, walk caches of up to 4). There, what cannot be
- * predicted (which way hits) is computed without branches, and functions are cut so that the compiler's inlining budget holds what they call.
+ * for any shape stand those for the usual one (first level of up to 4 ways, second of up to 16, walk caches of up to 4). There, which way hits, which no
+ * branch predictor foresees, is computed from signatures, and functions are cut so that the compiler's inlining budget holds what they call.
  */
 import { Cell, Field, makeLayout, Unit } from './layout.js';
 import { LookupCounter } from './lookup-contract.js';
@@ -143,6 +143,8 @@ export function makeLookup(options: LookupOptions): Lookup {
   };
   const set1 = pageSet(sets1);
   const set2 = pageSet(sets2);
+  const numberSet1 = numberSet(sets1);
+  const numberSet2 = numberSet(sets2);
   const setPde = numberSet(setsPde);
   const setPdpte = numberSet(setsPdpte);
   const setPml4e = numberSet(setsPml4e);
@@ -349,7 +351,11 @@ export function makeLookup(options: LookupOptions): Lookup {
       m[hits1]!++;
       return 1;
     }
-    if (m[Cell.large] !== 0) return accessAny();
+    const large = m[Cell.large]!;
+    if (large !== 0) {
+      const r = largeFirst(large);
+      if (r !== 0) return r > 0 ? 1 : accessAny();
+    }
     const y = set2(hi, lo);
     const s = (b + signs2 + imul(y, words2)) | 0;
     x = m[s]! ^ sign;
@@ -373,8 +379,68 @@ export function makeLookup(options: LookupOptions): Lookup {
       const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
       if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & -4)) === 0) return hitSecond(k, sign);
     }
+    if (large !== 0) {
+      const r = largeSecond(large);
+      if (r !== 0) return r > 0 ? 1 : accessAny();
+    }
     m[misses]!++;
     return translateUsual();
+  }
+  /** Large pages in the first level of the usual shape: 1 = hit, 0 = miss, -1 = hit without the permission. */
+  function largeFirst(large: number): number {
+    let r = 0;
+    if ((large & 1) !== 0) r = probeFirst(number2(cells[Cell.hi]!, cells[Cell.lo]!), Size.large2);
+    if (r === 0 && (large & 2) !== 0) r = probeFirst(number3(cells[Cell.hi]!, cells[Cell.lo]!), Size.large3);
+    return r;
+  }
+  function probeFirst(number: number, size: number): number {
+    const m = cells;
+    const b = base(m[Cell.cpu]!);
+    const set = numberSet1(number);
+    const t = (b + tags1 + (set << 3)) | 0;
+    const k = findSmall(t, (b + signs1 + set) | 0, number, m[Cell.tag]! | size);
+    if (k < 0) return 0;
+    const entry = m[(t + (k << 1) + 1) | 0]!;
+    const kind = m[Cell.kind]!;
+    if ((entry & kind) !== kind) return -1;
+    setYoungest(b, set, number, entry);
+    const o = (b + order1 + set) | 0;
+    m[o] = moves[(m[o]! << 2) | k]!;
+    m[hits1]!++;
+    return 1;
+  }
+  /** The same in the second level, which the first is filled from. */
+  function largeSecond(large: number): number {
+    let r = 0;
+    if ((large & 1) !== 0) r = probeSecond(number2(cells[Cell.hi]!, cells[Cell.lo]!), Size.large2);
+    if (r === 0 && (large & 2) !== 0) r = probeSecond(number3(cells[Cell.hi]!, cells[Cell.lo]!), Size.large3);
+    return r;
+  }
+  function probeSecond(number: number, size: number): number {
+    const m = cells;
+    const cpu = m[Cell.cpu]!;
+    const b = base(cpu);
+    const tag = m[Cell.tag]! | size;
+    const sign = signature(number, tag);
+    const y = numberSet2(number);
+    const s = (b + signs2 + imul(y, words2)) | 0;
+    for (let w = 0; w < words2; w = (w + 1) | 0) {
+      for (let z = zeroBytes(m[(s + w) | 0]! ^ sign); z !== 0; z &= z - 1) {
+        const k = ((w << 2) + ((31 - clz32(z & -z)) >>> 3)) | 0;
+        const i = (b + tags2 + imul(y, tagStride2) + (k << 1)) | 0;
+        const entry = m[(i + 1) | 0]!;
+        if (((m[i]! ^ number) | ((entry ^ tag) & -4)) !== 0) continue;
+        const kind = m[Cell.kind]!;
+        if ((entry & kind) !== kind) return -1;
+        relink((linkBase(cpu) + links2 + imul(y, linkStride2)) | 0, ring2, k, ways2);
+        const set = numberSet1(number);
+        insertSmall((b + tags1 + (set << 3)) | 0, (b + signs1 + set) | 0, (b + order1 + set) | 0, last1, number, entry, sign);
+        setYoungest(b, set, number, entry);
+        m[hits2]!++;
+        return 1;
+      }
+    }
+    return 0;
   }
 
   /** Way k of the second level holds the page. */
@@ -439,7 +505,7 @@ export function makeLookup(options: LookupOptions): Lookup {
     }
   }
 
-  /** Any shape and large pages. */
+  /** Any shape. */
   function accessAny(): number {
     const hi = cells[Cell.hi]!;
     const lo = cells[Cell.lo]!;
@@ -591,7 +657,8 @@ export function makeLookup(options: LookupOptions): Lookup {
 
   /**
    * A walk from the PDPTE cache or above: the handle of the leaf table, 0 = not present, or the complement of 2 * (word of a large leaf's entry)
-   * + (1 when it stands in the PDPT). `read` is the index of the walk's counter if it reads down to a leaf table: start level * 8 + as many reads.
+   * + (1 when it stands in the PDPT). Written out for 3 to 5 levels: a loop over them takes 1.2 times as long. `read` is the index of the walk's
+   * counter if it reads down to a leaf table: start level * 8 + as many reads.
    */
   function walkUpper(): number {
     const m = cells;
