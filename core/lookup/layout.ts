@@ -18,7 +18,7 @@ export const enum Unit {
 export const enum Field {
   sets = 0,
   ways = 1,
-  /** First tag cell: two a place, the places of a set padded to a multiple of four. */
+  /** First tag cell: two a place. */
   tags = 2,
   /** First signature cell: a byte a place (`small` structures have none). */
   signs = 3,
@@ -28,6 +28,10 @@ export const enum Field {
   order = 5,
   /** 1: up to 4 ways, compared at once, a set's order is a byte; 0: ways found by signature, a set's order is a ring of links. */
   small = 6,
+  /** Places a set: ways rounded up to a multiple of four. */
+  places = 7,
+  /** sets - 1 when sets is a power of two, else -1. */
+  mask = 8,
 }
 
 /** Cells before those of the CPUs: counters since the last spill, walks by start level * 8 + reads, state. */
@@ -133,6 +137,8 @@ export function makeLayout(config: LookupConfig, geometry: ArchGeometry, cpus: n
     shape[unit + Field.handles] = at.handles;
     shape[unit + Field.order] = at.order;
     shape[unit + Field.small] = small ? 1 : 0;
+    shape[unit + Field.places] = places;
+    shape[unit + Field.mask] = (sets & (sets - 1)) === 0 ? sets - 1 : -1;
     return at;
   };
   const tlb1 = place(Unit.tlb1, 'TLB level 1', config.tlb[0] ?? noTlb);

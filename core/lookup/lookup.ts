@@ -223,31 +223,39 @@ export function makeLookup(options: LookupOptions): Lookup {
     return shape[(unit + Field.small) | 0] !== 0;
   }
   function setOf(unit: number, number: number): number {
-    return (number >>> 0) % shape[(unit + Field.sets) | 0]!;
+    const mask = shape[(unit + Field.mask) | 0]!;
+    return mask >= 0 ? number & mask : (number >>> 0) % shape[(unit + Field.sets) | 0]! | 0;
   }
   /** First tag, signature, handle and order cell (or link) of a set. */
   function tagsOf(unit: number, b: number, set: number): number {
-    return (b + shape[(unit + Field.tags) | 0]! + imul(set, ((waysOf(unit) + 3) & ~3) << 1)) | 0;
+    const f = shape;
+    return (b + f[(unit + Field.tags) | 0]! + imul(set, f[(unit + Field.places) | 0]! << 1)) | 0;
   }
   function signsOf(unit: number, b: number, set: number): number {
-    return (b + shape[(unit + Field.signs) | 0]! + imul(set, (waysOf(unit) + 3) >> 2)) | 0;
+    const f = shape;
+    return (b + f[(unit + Field.signs) | 0]! + imul(set, f[(unit + Field.places) | 0]! >> 2)) | 0;
   }
   function handlesOf(unit: number, b: number, set: number): number {
-    return (b + shape[(unit + Field.handles) | 0]! + imul(set, (waysOf(unit) + 3) & ~3)) | 0;
+    const f = shape;
+    return (b + f[(unit + Field.handles) | 0]! + imul(set, f[(unit + Field.places) | 0]!)) | 0;
   }
   function orderOf(unit: number, b: number, cpu: number, set: number): number {
-    const o = shape[(unit + Field.order) | 0]!;
-    return isSmall(unit) ? (b + o + set) | 0 : (linkBase(cpu) + o + imul(set, (waysOf(unit) + 1) << 1)) | 0;
+    const f = shape;
+    const o = f[(unit + Field.order) | 0]!;
+    return f[(unit + Field.small) | 0] !== 0 ? (b + o + set) | 0 : (linkBase(cpu) + o + imul(set, (f[(unit + Field.ways) | 0]! + 1) << 1)) | 0;
   }
   function find(unit: number, b: number, set: number, page: number, tag: number): number {
+    const m = cells;
     const t = tagsOf(unit, b, set);
     const s = signsOf(unit, b, set);
+    const words = shape[(unit + Field.places) | 0]! >> 2;
     const sign = signature(page, tag);
-    for (let k = 0; k < waysOf(unit); k = (k + 4) | 0) {
-      for (let z = zeroBytes(cells[(s + (k >> 2)) | 0]! ^ sign); z !== 0; z &= z - 1) {
-        const way = (k + ((31 - clz32(z & -z)) >>> 3)) | 0;
-        const i = (t + (way << 1)) | 0;
-        if (((cells[i]! ^ page) | ((cells[(i + 1) | 0]! ^ tag) & -4)) === 0) return way;
+    for (let w = 0; w < words; w = (w + 1) | 0) {
+      const x = m[(s + w) | 0]! ^ sign;
+      for (let z = (x - 0x01010101) & ~x & 0x80808080; z !== 0; z &= z - 1) {
+        const k = ((w << 2) + ((31 - clz32(z & -z)) >>> 3)) | 0;
+        const i = (t + (k << 1)) | 0;
+        if (((m[i]! ^ page) | ((m[(i + 1) | 0]! ^ tag) & -4)) === 0) return k;
       }
     }
     return -1;
@@ -258,30 +266,34 @@ export function makeLookup(options: LookupOptions): Lookup {
     if (isSmall(unit)) cells[o] = moves[(cells[o]! << 2) | k]!;
     else relink(o, (waysOf(unit) + 1) | 0, k, waysOf(unit));
   }
-  function oldest(unit: number, b: number, cpu: number, set: number): number {
-    const o = orderOf(unit, b, cpu, set);
-    const ways = waysOf(unit);
-    return isSmall(unit) ? (cells[o]! >>> ((ways - 1) << 1)) & 3 : links[(o + ways + 1 + ways) | 0]!;
-  }
   /** Puts an entry in the oldest place of its set, which becomes the youngest. */
   function insert(unit: number, b: number, cpu: number, set: number, page: number, entry: number, handle: number): void {
-    const k = oldest(unit, b, cpu, set);
+    const m = cells;
+    const o = orderOf(unit, b, cpu, set);
+    const ways = waysOf(unit);
+    let k = 0;
+    if (isSmall(unit)) {
+      const order = m[o]!;
+      k = (order >>> ((ways - 1) << 1)) & 3;
+      m[o] = moves[(order << 2) | k]!;
+    } else {
+      k = links[(o + ways + 1 + ways) | 0]!;
+      relink(o, (ways + 1) | 0, k, ways);
+    }
     const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
-    cells[i] = page;
-    cells[(i + 1) | 0] = entry;
+    m[i] = page;
+    m[(i + 1) | 0] = entry;
     const s = (signsOf(unit, b, set) + (k >> 2)) | 0;
     const byte = 255 << ((k & 3) << 3);
-    cells[s] = (cells[s]! & ~byte) | (signature(page, entry) & byte);
-    if (unit >= Unit.pde) cells[(handlesOf(unit, b, set) + k) | 0] = handle;
+    m[s] = (m[s]! & ~byte) | (signature(page, entry) & byte);
+    if (unit >= Unit.pde) m[(handlesOf(unit, b, set) + k) | 0] = handle;
     else if (unit === Unit.tlb1) setYoungest(b, set, page, entry);
-    use(unit, b, cpu, set, k);
   }
   /** Empties the place that holds the page, if any, and makes it the oldest of its set. */
   function drop(unit: number, b: number, cpu: number, set: number, page: number, tag: number): void {
     const k = find(unit, b, set, page, tag);
     if (k < 0) return;
-    const i = (tagsOf(unit, b, set) + (k << 1)) | 0;
-    cells[(i + 1) | 0] = Size.empty;
+    cells[(tagsOf(unit, b, set) + (k << 1) + 1) | 0] = Size.empty;
     if (unit === Unit.tlb1) setYoungest(b, set, 0, Size.empty);
     const o = orderOf(unit, b, cpu, set);
     const ways = waysOf(unit);
