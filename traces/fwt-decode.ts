@@ -243,8 +243,10 @@ function decodeIntegers(
   else t.set(v.u8.subarray(at, at + n));
 }
 
+// The rows that do not fill a turn of four come first: after a long loop, code that was compiled while it ran knows nothing and would be thrown away each time.
 function doublesFrom8(t: Float64Array, s: Uint8Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = base + (s[j] as number);
@@ -252,10 +254,10 @@ function doublesFrom8(t: Float64Array, s: Uint8Array, at: number, n: number, bas
     t[i + 2] = base + (s[j + 2] as number);
     t[i + 3] = base + (s[j + 3] as number);
   }
-  for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
 }
 function doublesFrom16(t: Float64Array, s: Uint16Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = base + (s[j] as number);
@@ -263,10 +265,10 @@ function doublesFrom16(t: Float64Array, s: Uint16Array, at: number, n: number, b
     t[i + 2] = base + (s[j + 2] as number);
     t[i + 3] = base + (s[j + 3] as number);
   }
-  for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
 }
 function doublesFrom32(t: Float64Array, s: Uint32Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = base + (s[j] as number);
@@ -274,7 +276,6 @@ function doublesFrom32(t: Float64Array, s: Uint32Array, at: number, n: number, b
     t[i + 2] = base + (s[j + 2] as number);
     t[i + 3] = base + (s[j + 3] as number);
   }
-  for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
 }
 function doublesByStep(t: Float64Array, n: number, base: number, step: number): void {
   for (let i = 0; i < n; i++) t[i] = base + i * step;
@@ -305,6 +306,7 @@ function doublesByDelta32(t: Float64Array, s: Uint32Array, at: number, n: number
 }
 function doublesByTable8(t: Float64Array, s: Uint8Array, at: number, n: number, table: Float64Array): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = table[s[j] as number] as number;
@@ -312,10 +314,10 @@ function doublesByTable8(t: Float64Array, s: Uint8Array, at: number, n: number, 
     t[i + 2] = table[s[j + 2] as number] as number;
     t[i + 3] = table[s[j + 3] as number] as number;
   }
-  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
 }
 function doublesByTable16(t: Float64Array, s: Uint16Array, at: number, n: number, table: Float64Array): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = table[s[j] as number] as number;
@@ -323,11 +325,11 @@ function doublesByTable16(t: Float64Array, s: Uint16Array, at: number, n: number
     t[i + 2] = table[s[j + 2] as number] as number;
     t[i + 3] = table[s[j + 3] as number] as number;
   }
-  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
 }
 
 function integersFrom8(t: Int32Array, s: Uint8Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = (base + (s[at + i] as number)) | 0;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = (base + (s[j] as number)) | 0;
@@ -335,10 +337,10 @@ function integersFrom8(t: Int32Array, s: Uint8Array, at: number, n: number, base
     t[i + 2] = (base + (s[j + 2] as number)) | 0;
     t[i + 3] = (base + (s[j + 3] as number)) | 0;
   }
-  for (let i = whole; i < n; i++) t[i] = (base + (s[at + i] as number)) | 0;
 }
 function integersFrom16(t: Int32Array, s: Uint16Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = (base + (s[at + i] as number)) | 0;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = (base + (s[j] as number)) | 0;
@@ -346,10 +348,10 @@ function integersFrom16(t: Int32Array, s: Uint16Array, at: number, n: number, ba
     t[i + 2] = (base + (s[j + 2] as number)) | 0;
     t[i + 3] = (base + (s[j + 3] as number)) | 0;
   }
-  for (let i = whole; i < n; i++) t[i] = (base + (s[at + i] as number)) | 0;
 }
 function integersFrom32(t: Int32Array, s: Uint32Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = (base + ((s[at + i] as number) | 0)) | 0;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = (base + ((s[j] as number) | 0)) | 0;
@@ -357,7 +359,6 @@ function integersFrom32(t: Int32Array, s: Uint32Array, at: number, n: number, ba
     t[i + 2] = (base + ((s[j + 2] as number) | 0)) | 0;
     t[i + 3] = (base + ((s[j + 3] as number) | 0)) | 0;
   }
-  for (let i = whole; i < n; i++) t[i] = (base + ((s[at + i] as number) | 0)) | 0;
 }
 function integersByStep(t: Int32Array, n: number, base: number, step: number): void {
   let sum = base;
@@ -392,6 +393,7 @@ function integersByDelta32(t: Int32Array, s: Uint32Array, at: number, n: number,
 }
 function integersByTable8(t: Int32Array, s: Uint8Array, at: number, n: number, table: Int32Array): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = table[s[j] as number] as number;
@@ -399,10 +401,10 @@ function integersByTable8(t: Int32Array, s: Uint8Array, at: number, n: number, t
     t[i + 2] = table[s[j + 2] as number] as number;
     t[i + 3] = table[s[j + 3] as number] as number;
   }
-  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
 }
 function integersByTable16(t: Int32Array, s: Uint16Array, at: number, n: number, table: Int32Array): void {
   const whole = n & ~3;
+  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
     const j = at + i;
     t[i] = table[s[j] as number] as number;
@@ -410,5 +412,4 @@ function integersByTable16(t: Int32Array, s: Uint16Array, at: number, n: number,
     t[i + 2] = table[s[j + 2] as number] as number;
     t[i + 3] = table[s[j + 3] as number] as number;
   }
-  for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
 }

@@ -340,6 +340,8 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   /** Replays rows [from, to) of the block; `base` is the number of its first event. Returns the rows replayed (less than to - from with a filter). */
   function run(from: number, to: number, base: number): number {
     if (filter !== null || window !== null) return runFiltered(from, to, base);
+    // Nothing is computed after the loop: code that is compiled while the loop runs knows no types there and would be thrown away at its end, every time.
+    const rows = to - from;
     if (inLoop === 0) {
       for (let i = from; i < to; i = (i + 1) | 0) {
         event[0] = base + i;
@@ -347,7 +349,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         slow(i);
         if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
       }
-      return to - from;
+      return rows;
     }
     // The usual case: one CPU, blocks where they were. Touches, malloc and free of the running process are handled here.
     let pid = -2;
@@ -398,7 +400,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         pid = -2;
       }
     }
-    return to - from;
+    return rows;
   }
 
   /** Slot of a process that is alive, made known by its pid's index; -1 when the event needs a closer look. */

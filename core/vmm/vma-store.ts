@@ -1,6 +1,6 @@
 /** Contract of the VMA store: records in a pool of columns, one ordered index per address space. */
 export interface VmaStore {
-  // ---- columns, by VMA id (ids start at 1; 0 = none)
+  // ---- columns, by VMA id (positive, not dense; 0 = none)
   /** First page (VPN, may be negative) and one past the last. */
   readonly start: Float64Array;
   readonly end: Float64Array;

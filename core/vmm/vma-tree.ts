@@ -22,7 +22,6 @@
  *
  * Long for one file because the functions share the captured arrays: closures over `const` typed arrays compile to constant addresses.
  */
-import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
 import { UserError } from '../../traces/event.js';
 import type { VmaStore } from './vma-store.js';
 
@@ -54,9 +53,14 @@ const enum Tree {
   live = 7,
 }
 
+const enum Id {
+  step = 4,
+}
+
 /** Cells of the mutable state. */
 const enum Pool {
   freeVma = 0,
+  /** The highest id ever given. */
   vmas = 1,
   liveVmas = 2,
   freeNode = 3,
@@ -81,16 +85,21 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
   const maxTrees = options.maxTrees ?? 1 << 16;
   const maxNodes = Math.ceil(maxVmas / 9) + maxTrees + 16;
 
-  const start = reserveFloat64(maxVmas + 1);
-  const end = reserveFloat64(maxVmas + 1);
-  const flags = reserveInt32(maxVmas + 1);
-  const object = reserveInt32(maxVmas + 1);
-  const offset = reserveFloat64(maxVmas + 1);
-  const lineage = reserveInt32(maxVmas + 1);
-  const heap = reserveInt32(maxVmas + 1);
+  // A VMA's columns stand side by side, so that one costs three cache lines instead of nine: ids are multiples of 4, and each column is a view of records
+  // of four elements that starts at its own element.
+  const doubles = new SharedArrayBuffer((maxVmas + 2) * Id.step * 8);
+  const start = new Float64Array(doubles, 0);
+  const end = new Float64Array(doubles, 8);
+  const offset = new Float64Array(doubles, 16);
+  const integers = new SharedArrayBuffer((maxVmas + 2) * Id.step * 4);
+  const flags = new Int32Array(integers, 0);
+  const object = new Int32Array(integers, 4);
+  const lineage = new Int32Array(integers, 8);
+  const heap = new Int32Array(integers, 12);
+  const links = new SharedArrayBuffer((maxVmas + 2) * Id.step * 4);
   // Neighbours in address order. `before` of a free id is the next free id.
-  const before = reserveInt32(maxVmas + 1);
-  const after = reserveInt32(maxVmas + 1);
+  const before = new Int32Array(links, 0);
+  const after = new Int32Array(links, 4);
 
   const buffer = new SharedArrayBuffer((maxNodes + 1) * Node.bytes);
   const keys = new Float64Array(buffer);
@@ -110,8 +119,8 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     if (v !== 0) {
       pool[Pool.freeVma] = before[v]!;
     } else {
-      const w = (pool[Pool.vmas]! + 1) | 0;
-      if (w > maxVmas)
+      const w = (pool[Pool.vmas]! + Id.step) | 0;
+      if (w > maxVmas * Id.step)
         throw new UserError(
           `more than ${maxVmas} VMAs live at once: the VMA pool is used up; replay fewer processes (--pid) or a part of the trace (--window)`,
         );
@@ -606,7 +615,7 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
       const v = words[(en + i) | 0]!;
       let u = free;
       if (u !== 0) free = before[u]!;
-      else u = fresh = (fresh + 1) | 0;
+      else u = fresh = (fresh + Id.step) | 0;
       start[u] = start[v]!;
       end[u] = end[v]!;
       flags[u] = flags[v]!;
@@ -739,9 +748,10 @@ export function makeVmaStore(options: VmaStoreOptions = {}): VmaStore {
     let free = 0;
     for (let v = pool[Pool.freeVma]!; v !== 0; v = before[v]!) {
       if (owner.has(v)) fail(owner.get(v)!, `VMA ${v} is free`);
-      if (++free > pool[Pool.vmas]!) fail(0, 'the list of free VMAs is circular');
+      if (++free > pool[Pool.vmas]! / Id.step) fail(0, 'the list of free VMAs is circular');
     }
-    if (free + pool[Pool.liveVmas]! !== pool[Pool.vmas]) fail(0, `${free} free and ${pool[Pool.liveVmas]} live VMAs of ${pool[Pool.vmas]}`);
+    if (free + pool[Pool.liveVmas]! !== pool[Pool.vmas]! / Id.step)
+      fail(0, `${free} free and ${pool[Pool.liveVmas]} live VMAs of ${pool[Pool.vmas]! / Id.step}`);
     if (owner.size > pool[Pool.liveVmas]!) fail(0, `${owner.size} VMAs in trees, ${pool[Pool.liveVmas]} live`);
     for (let n = pool[Pool.freeNode]!; n !== 0; n = words[(n << Node.wordShift) + Node.link]!) {
       if (++nodes > pool[Pool.nodes]!) fail(0, 'more free and used nodes than were made');
