@@ -7,7 +7,15 @@ import { archContract } from './arch.contract.js';
 /** Shapes that the registered architectures do not have: three levels and five levels with leaves in the root, two bitmap words a summary bit. */
 const shapes: Architecture[] = [
   { name: 'three levels, leaves in the root', pageShift: 12, levels: 3, indexBits: 9, vaBits: 39, tableNames: ['', '1', '2', '3'], leafLevels: [1, 2, 3] },
-  { name: 'five levels, leaves in each', pageShift: 12, levels: 5, indexBits: 9, vaBits: 57, tableNames: ['', '1', '2', '3', '4', '5'], leafLevels: [1, 2, 3, 4, 5] },
+  {
+    name: 'five levels, leaves in each',
+    pageShift: 12,
+    levels: 5,
+    indexBits: 9,
+    vaBits: 57,
+    tableNames: ['', '1', '2', '3', '4', '5'],
+    leafLevels: [1, 2, 3, 4, 5],
+  },
   { name: '16 KiB pages', pageShift: 14, levels: 4, indexBits: 11, vaBits: 48, tableNames: ['', '1', '2', '3', '4'], leafLevels: [1, 2] },
 ].map((geometry) => ({
   geometry,
