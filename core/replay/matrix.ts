@@ -122,15 +122,23 @@ function describe(trace: Trace, spec: CellSpec): string {
   return `${trace.name} on ${spec.arch}, ${spec.pmm}, ${spec.heap}`;
 }
 
+/** A defect of framewalk's that a worker met. */
+class Defect extends Error {
+  override readonly name = 'Defect';
+}
+
 async function runInWorker(task: CellTask, what: string, signal: AbortSignal): Promise<CellResult> {
   const pool = new Piscina<CellTask, CellOutcome>({ filename: WORKER, minThreads: 1, maxThreads: 1 });
   try {
     const outcome = await pool.run(task, { signal });
     if ('userError' in outcome) throw new UserError(outcome.userError);
+    if ('defect' in outcome) throw new Defect(`${what}: ${outcome.defect.message}`, { cause: outcome.defect });
     return outcome.result;
   } catch (error) {
-    if (error instanceof UserError || signal.aborted) throw error;
-    throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    if (error instanceof UserError || error instanceof Defect || signal.aborted) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') throw new Error(`${what}: ${said}`, { cause: error });
+    throw new UserError(`${what}: its worker ended before the replay did (${said}); if the machine is short of memory, give fewer --workers`, { cause: error });
   } finally {
     await pool.destroy();
   }

@@ -18,7 +18,7 @@ export interface CellTask {
 }
 
 /** Errors cross threads as plain data: a user's mistake must stay one. */
-export type CellOutcome = { readonly result: CellResult } | { readonly userError: string };
+export type CellOutcome = { readonly result: CellResult } | { readonly userError: string } | { readonly defect: Error };
 
 export default async function replayCell(task: CellTask): Promise<CellOutcome> {
   try {
@@ -36,6 +36,7 @@ export default async function replayCell(task: CellTask): Promise<CellOutcome> {
     }
   } catch (error) {
     if (error instanceof UserError) return { userError: error.message };
-    throw error;
+    // Returned, not thrown: what the pool throws then means that the worker itself ended.
+    return { defect: error instanceof Error ? error : new Error(String(error)) };
   }
 }
