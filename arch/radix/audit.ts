@@ -5,10 +5,9 @@ import type { WalkStep } from '../arch.js';
 import { Cell, type Store } from './store.js';
 
 export function makeAudit(store: Store) {
-  const { LEVELS, ENTRIES, MASK, WORDS, GROUP_SHIFT, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, HALF, PAGE_SHIFT, SPLIT_PAGES } = store;
+  const { LEVELS, ENTRIES, WORDS, GROUP_SHIFT, BITMAP, COUNT, FRAME, SUMMARY, LEVEL, NEXT, OWNER, BLOCK, HALF, PAGE_SHIFT, SPLIT_PAGES } = store;
   const { P, A, PS, MAX_LEAF, MAX_SPACES, MAX_TABLES, pt, tableOf, roots, tableCount, spaceCount, deposits, spare, state, spans, indexOf } = store;
   const encode = store.spec.encode;
-  const P_PS = P | PS;
 
   function walkLevels(pid: number, va: number): WalkStep[] {
     const page = Math.floor(va / 2 ** PAGE_SHIFT);
@@ -30,14 +29,9 @@ export function makeAudit(store: Store) {
 
   function occupancy(): { level: number; tables: number; entries: number }[] {
     const entries = new Float64Array(LEVELS + 1);
-    const visit = (t: number, level: number): void => {
-      entries[level] += pt[t + COUNT];
-      if (level === 1) return;
-      for (let i = store.nextUsed(t, 0, MASK); i < ENTRIES; i = store.nextUsed(t, i + 1, MASK)) {
-        if ((pt[t + 2 * i] & P_PS) === P) visit(tableOf[pt[t + 2 * i + 1]], level - 1);
-      }
-    };
-    for (let s = 0; s <= MAX_SPACES; s++) if (roots[s] !== 0) visit(roots[s], LEVELS);
+    // Blocks in no tree (freed, deposited) are empty: every block of the slab's used part may be added up.
+    const end = state[Cell.watermark];
+    for (let t = BLOCK; t < end; t += BLOCK) entries[pt[t + LEVEL]] += pt[t + COUNT];
     return Array.from({ length: LEVELS }, (_, k) => ({ level: k + 1, tables: tableCount[k + 1], entries: entries[k + 1] }));
   }
 
