@@ -40,6 +40,9 @@ export type Replayer = ReturnType<typeof makeReplayer>;
 /** pids below this are found by index, others by a hash. */
 const DIRECT_PIDS = 1 << 22;
 
+/** Rows of the usual loop per call. */
+const STRETCH = 512;
+
 /** Pages that one `cache` event may name: 1 TiB. More is a mistake, and would take minutes. */
 const MAX_CACHE_PAGES = 2 ** 28;
 
@@ -69,7 +72,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const cells = frames.cells;
   /** Process slot + 1 by pid, 0 = not looked up yet. */
   const direct = reserveInt32(DIRECT_PIDS);
-  const runningSpace = new Int32Array(Math.max(16, cpuCount)).fill(-2);
+  const runningSpace = new Int32Array(Math.max(32, cpuCount)).fill(-2);
   const pageBlocks = makePageBlocks(machine);
   const kernelBlocks = new Map<number, number>();
   const directPids: number = DIRECT_PIDS;
@@ -351,7 +354,15 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       }
       return rows;
     }
-    // The usual case: one CPU, blocks where they were. Touches, malloc and free of the running process are handled here.
+    for (let i = from; i < to; i = (i + STRETCH) | 0) stretch(i, i + STRETCH < to ? (i + STRETCH) | 0 : to, base);
+    return rows;
+  }
+
+  /**
+   * The usual case: one CPU, blocks where they were. Touches, malloc and free of the running process are handled here. Called for few rows at a time:
+   * code that V8 compiles while a long loop runs (OSR) reads every captured variable again and again, code compiled between calls takes them as constants.
+   */
+  function stretch(from: number, to: number, base: number): void {
     let pid = -2;
     let s = -1;
     let p = -1;
@@ -400,7 +411,6 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         pid = -2;
       }
     }
-    return rows;
   }
 
   /** Slot of a process that is alive, made known by its pid's index; -1 when the event needs a closer look. */

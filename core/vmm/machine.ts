@@ -62,7 +62,7 @@ export function makeMachine(options: MachineOptions) {
 
   const zeroFrame = frames.take(Use.kernel, FrameKind.unmovable, -1, -1);
   /** The space whose leaves are being dropped; -1: the kernel's, whose frames are nobody's; -2: one that ends, whose resident pages need no count. */
-  const dropping = new Int32Array(16).fill(-1);
+  const dropping = new Int32Array(32).fill(-1);
   /** Resident pages: space * 8 + use; index 0 of each holds their sum. */
   const rss = reserveInt32(MAX_SPACES * 8);
   const rssPeak = reserveInt32(MAX_SPACES * 8);
@@ -144,7 +144,7 @@ export function makeMachine(options: MachineOptions) {
     /** Frames whose content was copied, CoW breaks, minor and major faults, reuses, zero-page maps, forks. */
     counters: new Float64Array(16),
     /** [0] current process slot, for fault attribution. */
-    current: new Int32Array(16),
+    current: new Int32Array(32),
     /** Minor faults and CoW breaks by process slot. */
     processFaults: reserveFloat64(MAX_PROCESSES),
     processBreaks: reserveFloat64(MAX_PROCESSES),
