@@ -70,7 +70,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const filter = options.pids.length > 0 ? new Set(options.pids) : null;
   const window = options.window;
   const cells = frames.cells;
-  /** Process slot + 1 by pid, 0 = not looked up yet. */
+  /** Process slot + 1 by pid, which a pid keeps for the whole run; 0 = not looked up yet. */
   const direct = reserveInt32(DIRECT_PIDS);
   const runningSpace = new Int32Array(Math.max(32, cpuCount)).fill(-2);
   const pageBlocks = makePageBlocks(machine);
@@ -81,19 +81,20 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
 
   /** Slot of the live process of a pid; a pid never heard of comes to life empty. -1 for the kernel or without frames. */
   function slotOf(pid: number): number {
-    if (pid >= 0 && pid < directPids) {
-      const known = direct[pid]!;
-      if (known !== 0 && space[known - 1] !== 0) return known - 1;
-    }
     if (pid < 0) return -1;
-    const p = vmm.processOf(pid);
-    if (p >= 0 && pid < directPids) direct[pid] = p + 1;
-    return p;
+    const p = liveSlot(pid);
+    return p >= 0 ? p : vmm.processOf(pid);
   }
 
   /** Slot of a process that is alive, or -1: for events that make no sense for one that is not. */
   function liveSlot(pid: number): number {
+    if (!(pid >= 0 && pid < directPids)) return lookedUp(pid);
+    const known = direct[pid]!;
+    return known === 0 ? lookedUp(pid) : space[known - 1] !== 0 ? known - 1 : -1;
+  }
+  function lookedUp(pid: number): number {
     const p = processes.slotOf(pid);
+    if (p >= 0 && pid >= 0 && pid < directPids) direct[pid] = p + 1;
     return p >= 0 && space[p] !== 0 ? p : -1;
   }
 
@@ -370,7 +371,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       const op = ops[i]!;
       const id = pids[i]!;
       if (id !== pid) {
-        p = runningSlot(id);
+        p = liveSlot(id);
         if (p < 0) {
           pid = -2;
           event[0] = base + i;
@@ -411,16 +412,6 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         pid = -2;
       }
     }
-  }
-
-  /** Slot of a process that is alive, made known by its pid's index; -1 when the event needs a closer look. */
-  function runningSlot(pid: number): number {
-    if (pid < 0 || pid >= directPids) return -1;
-    const known = direct[pid]!;
-    if (known !== 0 && space[known - 1] !== 0) return known - 1;
-    const p = liveSlot(pid);
-    if (p >= 0) direct[pid] = p + 1;
-    return p;
   }
 
   /** With several CPUs: the event's CPU runs the event's process. */
