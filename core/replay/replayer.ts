@@ -329,11 +329,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
 
   /** A CPU runs another space than before. */
   function switchTo(cpu: number, s: number): void {
-    if (runningSpace[cpu] !== s) {
-      runningSpace[cpu] = s;
-      lookup.switchSpace(s, cpu);
-      cells[FrameCell.cpu] = cpu;
-    }
+    runningSpace[cpu] = s;
+    lookup.switchSpace(s, cpu);
+    cells[FrameCell.cpu] = cpu;
   }
 
   function wanted(i: number, number: number): boolean {
@@ -371,18 +369,24 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       const op = ops[i]!;
       const id = pids[i]!;
       if (id !== pid) {
-        p = liveSlot(id);
-        if (p < 0) {
-          pid = -2;
-          event[0] = base + i;
-          slow(i);
-          if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(id));
-          continue;
+        // Nearly every event is another process': the usual way to its space is written out.
+        const known = id >= 0 && id < directPids ? direct[id]! : 0;
+        s = known === 0 ? -1 : (space[(known - 1) | 0]! - 1) | 0;
+        p = (known - 1) | 0;
+        if (s < 0) {
+          p = liveSlot(id);
+          if (p < 0) {
+            pid = -2;
+            event[0] = base + i;
+            slow(i);
+            if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(id));
+            continue;
+          }
+          s = (space[p]! - 1) | 0;
         }
         pid = id;
         current[0] = p;
-        s = (space[p]! - 1) | 0;
-        switchTo(0, s);
+        if (runningSpace[0] !== s) switchTo(0, s);
       }
       const hi = his[i]!;
       const lo = los[i]!;
@@ -419,7 +423,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     const cpu = cpusOf[i]! % cpuCount;
     cells[FrameCell.cpu] = cpu;
     const p = liveSlot(pids[i]!);
-    if (p >= 0) switchTo(cpu, space[p]! - 1);
+    if (p >= 0 && runningSpace[cpu] !== space[p]! - 1) switchTo(cpu, space[p]! - 1);
   }
 
   function runFiltered(from: number, to: number, base: number): number {
