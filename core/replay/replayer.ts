@@ -18,6 +18,12 @@ import type { Vmm } from '../vmm/vmm.js';
 import { makePageBlocks } from './page-blocks.js';
 import { OutOfFrames } from './out-of-frames.js';
 
+/** Hears of every event, right before and after it is replayed. */
+export interface ReplayWatch {
+  before(block: EventBlock, row: number): void;
+  after(block: EventBlock, row: number): void;
+}
+
 export interface ReplayOptions {
   readonly cpus: number;
   /** Replay recorded accesses. */
@@ -33,6 +39,8 @@ export interface ReplayOptions {
   readonly window: readonly [number, number] | null;
   /** A `sample` event: what the kernel said, with the process slot (or -1). */
   readonly onSample: (slot: number, pid: number, time: number, quantity: number, value: number, racy: boolean) => void;
+  /** Replays one event at a time and tells of each; a slower loop. */
+  readonly watch?: ReplayWatch | null;
 }
 
 export type Replayer = ReturnType<typeof makeReplayer>;
@@ -59,8 +67,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const manyCpus = options.cpus > 1 ? 1 : 0;
   const cpuCount = options.cpus;
   const replayTouches = options.touches ? 1 : 0;
+  const watch = options.watch ?? null;
   /** The loop may handle touches, malloc and free itself. */
-  const inLoop = places === 0 && manyCpus === 0 ? 1 : 0;
+  const inLoop = places === 0 && manyCpus === 0 && watch === null ? 1 : 0;
   const touchBlocks = options.touchBlocks ? 1 : 0;
   const touchMappings = options.touchMappings ? 1 : 0;
   const onOom = options.onOom;
@@ -323,6 +332,12 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     }
   }
 
+  function watched(by: ReplayWatch, i: number): void {
+    by.before(block, i);
+    slow(i);
+    by.after(block, i);
+  }
+
   /** A CPU runs another space than before. */
   function switchTo(cpu: number, s: number): void {
     if (runningSpace[cpu] !== s) {
@@ -345,8 +360,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     if (inLoop === 0) {
       for (let i = from; i < to; i = (i + 1) | 0) {
         event[0] = base + i;
-        if (manyCpus !== 0) switchCpu(i);
-        slow(i);
+        if (manyCpus !== 0 || watch !== null) switchCpu(i);
+        if (watch === null) slow(i);
+        else watched(watch, i);
         if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
       }
       return rows;
@@ -426,8 +442,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     for (let i = from; i < to; i++) {
       if (!wanted(i, base + i)) continue;
       event[0] = base + i;
-      if (manyCpus !== 0) switchCpu(i);
-      slow(i);
+      if (manyCpus !== 0 || watch !== null) switchCpu(i);
+      if (watch === null) slow(i);
+      else watched(watch, i);
       if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
       n++;
     }
