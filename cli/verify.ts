@@ -8,6 +8,7 @@ import type { RunResult } from '../core/replay/result.js';
 import { policies } from '../core/vmm/policies.js';
 import { ablationResult, type AblationResult } from '../reports/verify/ablation.js';
 import { verifiedProgram, type VerifyResult } from '../reports/verify/program.js';
+import { UserError } from '../traces/event.js';
 import type { Trace } from '../traces/index.js';
 import { knownNames } from './names.js';
 import type { ReplayHooks } from './replay.js';
@@ -43,6 +44,7 @@ export const verifyFlags =
 export function rulesWithout(policy: string, list: string | undefined, flag = '--without'): string[] {
   if (list === undefined) return [];
   const known = policies.get(policy).rules.map(({ name }) => name);
+  if (known.length === 0) throw new UserError(`${flag} ${list}: policy ${policy} has no rules that can be switched off`);
   return knownNames(list, flag, known);
 }
 
