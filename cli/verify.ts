@@ -84,9 +84,24 @@ export async function verifyTraces(
   return { run, result: { programs: run.cells.map((cell, i) => verifiedProgram(request.traces[i], cell)) } };
 }
 
-/** Verifies open traces with all rules of the policy and then without each. */
-export async function ablateTraces(request: RunRequest, traces: readonly Trace[], command: string, hooks: ReplayHooks = {}): Promise<AblationResult> {
-  const rules: readonly { name: string | null; title: string }[] = [{ name: null, title: 'all rules' }, ...policies.get(request.policy).rules];
+/** What an ablation replays: all rules of a policy, and then without each. */
+export type AblationStep = { readonly name: string | null; readonly title: string };
+
+/** UserError for a policy in which nothing can be switched off. */
+export function ablationSteps(policy: string, flag = '--ablation'): AblationStep[] {
+  const { rules } = policies.get(policy);
+  if (rules.length === 0) throw new UserError(`${flag}: policy ${policy} has no rules that can be switched off`);
+  return [{ name: null, title: 'all rules' }, ...rules];
+}
+
+/** Verifies open traces once for each step. */
+export async function ablateTraces(
+  request: RunRequest,
+  traces: readonly Trace[],
+  rules: readonly AblationStep[],
+  command: string,
+  hooks: ReplayHooks = {},
+): Promise<AblationResult> {
   const todo = rules.flatMap(({ name }) => plans(request, traces, name === null ? [] : [name], FEW_POINTS));
   const { cells } = await replayPlans(todo, request, traces, command, hooks);
   const runs = rules.map(({ name, title }, i) => ({ rule: name, title, cells: cells.slice(i * traces.length, (i + 1) * traces.length) }));

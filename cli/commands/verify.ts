@@ -92,14 +92,10 @@ async function written(out: string, { result, run }: Verified): Promise<string[]
 }
 
 async function ablation(args: Arguments, request: RunRequest): Promise<number> {
-  const [{ ablateTraces }, { policies }, text] = await Promise.all([
-    import('../verify.js'),
-    import('../../core/vmm/policies.js'),
-    import('../../reports/verify/ablation.js'),
-  ]);
-  if (policies.get(request.policy).rules.length === 0) throw new UserError(`--ablation: policy ${request.policy} has no rules that can be switched off`);
+  const [{ ablateTraces, ablationSteps }, text] = await Promise.all([import('../verify.js'), import('../../reports/verify/ablation.js')]);
+  const steps = ablationSteps(request.policy);
   const result: AblationResult = await withTraces(request, (traces, command, onProgress) =>
-    ablateTraces(request, traces, command, { signal: interruption, onProgress }),
+    ablateTraces(request, traces, steps, command, { signal: interruption, onProgress }),
   );
   if (request.json) print(`${JSON.stringify(result, null, 2)}\n`);
   else print(flagSet(args, 'markdown') ? text.ablationMarkdown(result) : text.ablationText(result, isColored()));
