@@ -103,6 +103,8 @@ function breaksCell({ faults }: AblatedRecording, whole: AblatedRecording): stri
 
 interface Table {
   readonly title: string;
+  /** What is said below it. */
+  readonly note?: string;
   readonly columns: readonly TextColumn[];
   readonly rows: readonly (readonly TextCell[])[];
 }
@@ -111,17 +113,20 @@ interface Table {
 function recordingTable({ rules }: AblationResult, index: number): Table {
   const whole = rules[0].recordings[index];
   const quantities = Object.keys(whole.quantities);
-  const rows = rules.slice(1).map(({ rule, recordings }): TextCell[] => {
+  const rows: string[][] = [];
+  const idle: string[] = [];
+  for (const { rule, recordings } of rules.slice(1)) {
     const own = recordings[index];
     const texts = [...quantities.map((name) => quantityCell(own.quantities[name], whole.quantities[name])), faultCell(own), breaksCell(own, whole)];
-    const cells = [rule ?? '', ...texts];
-    return texts.every((text) => text === SAME || text === '-') ? cells.map((text) => ({ text, tone: 'dim' as const })) : cells;
-  });
+    if (texts.every((text) => text === SAME || text === '-')) idle.push(rule ?? '');
+    else rows.push([rule ?? '', ...texts]);
+  }
   const exact = quantities.map((name) => `${name} ${number(whole.quantities[name].exact)}/${number(whole.quantities[name].samples)}`);
   return {
     title: `${whole.label}: exact samples with all rules: ${exact.join(', ')}${whole.faults === null ? '' : `; unexpected faults: ${number(whole.faults.unexpected)}`}`,
     columns: [left('without'), ...quantities.map((name) => right(name.replace(/_kb$/, ''))), right('faults'), right('breaks')],
     rows,
+    ...(idle.length === 0 ? {} : { note: `No change without ${idle.join(', ')}.` }),
   };
 }
 
@@ -154,13 +159,19 @@ const LEGEND =
 
 /** For the terminal; ends in a line feed. */
 export function ablationText(result: AblationResult, color = false): string {
-  const tables = tablesOf(result).map(({ title, columns, rows }) => `${title}\n\n${alignedTable(columns, rows, '  ', color)}`);
+  const tables = tablesOf(result).map(
+    ({ title, columns, rows, note }) =>
+      `${title}\n${rows.length === 0 ? '' : `\n${alignedTable(columns, rows, '  ', color)}`}${note === undefined ? '' : `\n  ${note}\n`}`,
+  );
   return `${tables.join('\n')}\n${LEGEND}\n`;
 }
 
 /** For documents. */
 export function ablationMarkdown(result: AblationResult): string {
   return `${LEGEND}\n\n${tablesOf(result)
-    .map(({ title, columns, rows }) => `${title}:\n\n${markdownTable(columns, rows)}`)
+    .map(
+      ({ title, columns, rows, note }) =>
+        `${title}:\n${rows.length === 0 ? '' : `\n${markdownTable(columns, rows)}`}${note === undefined ? '' : `\n${note}\n`}`,
+    )
     .join('\n')}`;
 }
