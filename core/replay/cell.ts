@@ -240,6 +240,7 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
   const quantities = judgeQuantities(log.summary(), limits);
   return {
     verdict: overallVerdict(quantities, log.unmatched.count),
+    kernel: trace.header.kernel,
     quantities,
     divergences: log.divergences(),
     processes,

@@ -203,6 +203,8 @@ export interface QuantityCheck {
 /** Predicted against measured, in full (`verify`). */
 export interface Verification {
   readonly verdict: Verdict;
+  /** What the trace says of the kernel it was recorded on. */
+  readonly kernel: Readonly<Record<string, string>>;
   readonly quantities: readonly QuantityCheck[];
   readonly divergences: readonly Divergence[];
   readonly processes: readonly ProcessSamples[];

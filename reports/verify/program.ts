@@ -20,6 +20,7 @@ export interface VerifiedProgram {
   readonly exact: boolean;
   /** The exit code follows this: exact and limited are fine. */
   readonly verdict: Verdict;
+  readonly kernel: Readonly<Record<string, string>>;
   readonly policy: string;
   readonly without: readonly string[];
   readonly events: number;
@@ -62,6 +63,7 @@ export function verifiedProgram(file: string, cell: StoredCell): VerifiedProgram
     label: cell.config.trace,
     exact: found.verdict === 'exact',
     verdict: found.verdict,
+    kernel: found.kernel,
     policy: cell.config.policy,
     without: cell.config.without,
     events: cell.metrics['events_count'] ?? 0,

@@ -74,15 +74,22 @@ function samplesTable(program: VerifiedProgram, color: boolean): string {
   );
 }
 
+function differenceText(measured: number, predicted: number): string {
+  if (measured === predicted) return 'equal';
+  const share = measured === 0 ? '' : ` (${(((predicted - measured) / measured) * 100).toFixed(1)} %)`;
+  return `${signed(predicted - measured)}${share}`;
+}
+
 function faultsTable(faults: FaultCheck, color: boolean): string {
   const how = `${number(faults.breaks_copied)} copied, ${number(faults.breaks_reused)} reused`;
+  const { recorded, predicted, breaks_recorded, breaks_predicted } = faults;
   const rows = [
-    ['page faults', number(faults.recorded), number(faults.predicted), ''],
+    ['page faults', number(recorded), number(predicted), differenceText(recorded, predicted), ''],
     faults.error_codes
-      ? ['copy-on-write breaks', number(faults.breaks_recorded), number(faults.breaks_predicted), how]
-      : ['copy-on-write breaks', 'not recorded', number(faults.breaks_predicted), how],
+      ? ['copy-on-write breaks', number(breaks_recorded), number(breaks_predicted), differenceText(breaks_recorded, breaks_predicted), how]
+      : ['copy-on-write breaks', 'not recorded', number(breaks_predicted), '', how],
   ];
-  return alignedTable([left('at recorded faults'), right('measured'), right('predicted'), left('')], rows, INDENT, color);
+  return alignedTable([left('at recorded faults'), right('measured'), right('predicted'), right('difference'), left('')], rows, INDENT, color);
 }
 
 export function areaText(area: MappedArea | null): string {
@@ -120,6 +127,14 @@ function section(title: string, lines: readonly string[]): string {
   return `\n${INDENT}${title}\n${lines.map((line) => `${INDENT}${INDENT}${line}\n`).join('')}`;
 }
 
+/** What is known of the kernel; what the policy follows is said where nothing is. */
+function kernelText({ release, thp, ...facts }: Readonly<Record<string, string>>): string {
+  if (release === undefined) return 'kernel not recorded';
+  return [`Linux ${release}`, ...(thp === undefined ? [] : [`huge pages ${thp}`]), ...Object.entries(facts).map(([name, value]) => `${name} ${value}`)].join(
+    ', ',
+  );
+}
+
 /** The part of one recording; ends in a line feed. */
 export function programText(program: VerifiedProgram, color = false): string {
   const { label, file, policy, without, faults } = program;
@@ -129,6 +144,7 @@ export function programText(program: VerifiedProgram, color = false): string {
     plural(program.events, 'event'),
     `${plural(program.samples, 'sample')} of ${plural(processes, 'process')}`,
     ...(program.racy_samples > 0 ? [`${number(program.racy_samples)} racy, not judged`] : []),
+    kernelText(program.kernel),
     `policy ${policy}${without.length === 0 ? '' : ` without ${without.join(', ')}`}`,
   ];
   const unmatched = program.unmatched_samples;

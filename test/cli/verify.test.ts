@@ -36,7 +36,7 @@ describe('verify', () => {
   it('ends with 0 when every sample is exact', async () => {
     const outcome = await framewalk(['verify', 'good.csv'], inside);
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
-    expect(outcome.stdout).toMatch(/^good: exact in every sample\n {2}good\.csv · 9 events · 1 sample of 1 process · policy \w+\n/);
+    expect(outcome.stdout).toMatch(/^good: exact in every sample\n {2}good\.csv · 9 events · 1 sample of 1 process · kernel not recorded · policy \w+\n/);
     expect(outcome.stdout).not.toContain('\r');
     expect(outcome.stdout).not.toContain('\u001b');
     expect(readdirSync(folder).sort()).toEqual(['bad.csv', 'good.csv', 'silent.csv']);

@@ -3,6 +3,7 @@ import type { Verification } from '../../core/replay/result.js';
 
 export const exactVerification: Verification = {
   verdict: 'exact',
+  kernel: { release: '6.18', thp: 'madvise' },
   quantities: [{ quantity: 'vm_pte_kb', verdict: 'exact', samples: 1200, racy: 0, exact: 1200, max_error: 0 }],
   divergences: [],
   processes: [{ pid: 7, command: 'cc1', quantity: 'vm_pte_kb', samples: 1200, racy: 0, exact: 1200, lowest_error: 0, highest_error: 0 }],

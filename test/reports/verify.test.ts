@@ -40,7 +40,9 @@ describe('a program', () => {
     expect(program.quantities).toEqual({ vm_pte_kb: { samples: 1200, exact: 1200, max_error: 0 } });
     expect(verifyExitCode([program])).toBe(0);
     const text = verifyText([program]);
-    expect(text).toMatch(/^server-mix: exact in every sample\n {2}a\/b\.fwt · .* events · 1 200 samples of 1 process · policy plain\n/);
+    expect(text).toMatch(
+      /^server-mix: exact in every sample\n {2}a\/b\.fwt · .* events · 1 200 samples of 1 process · Linux 6\.18, huge pages madvise · policy plain\n/,
+    );
     expect(text).toMatch(/\n {2}vm_pte_kb {4}1 200 {2}1 200 {7}0 {14}0 {5}0 {2}exact\n$/);
     expect(text).not.toContain('\u001b');
   });
@@ -64,7 +66,7 @@ describe('a program', () => {
       ' · 3 racy, not judged · ',
       'vm_pte_kb: event 1 234 at 0.500000 s, process 7 (cc1): predicted 52 kB, measured 60 kB (-8)\n',
       'exact until event 1 200; before it: event 1 233, write 0x7f0000001000, 7f0000000000-7f0000002000 rw-p /lib/libc.so.6\n',
-      'copy-on-write breaks       500        498  400 copied, 98 reused\n',
+      'copy-on-write breaks       500        498   -2 (-0.4 %)  400 copied, 98 reused\n',
       '5 x read: no fault expected\n      event 77 at 1.000000 s, process 7 (cc1): 0x7f0000001000, no mapping there\n      ... and 4 more\n',
       'rss_anon_kb, 200 samples of process 7: khugepaged\n',
       'not covered by the model\n    swap\n',
