@@ -56,8 +56,8 @@ function plans(request: RunRequest, traces: readonly Trace[], without: readonly 
   }));
 }
 
-/** Points of a timeline that nobody draws. */
-const FEW_POINTS = 4;
+/** Points of a timeline that nobody draws: as often as the progress line should move. */
+const FEW_POINTS = 40;
 
 async function replayPlans(todo: readonly CellPlan[], request: RunRequest, traces: readonly Trace[], command: string, hooks: ReplayHooks): Promise<RunResult> {
   const { traceMemoryBytes, workers = availableParallelism() } = request;
