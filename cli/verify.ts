@@ -18,7 +18,7 @@ import { version } from './version.js';
 
 /** Options of `run` that `verify` has as well, with what holds without them. */
 export const VERIFY_PRESETS = {
-  policy: 'plain',
+  policy: 'linux',
   pmm: 'buddy',
   memory: '4GiB',
   workers: undefined,

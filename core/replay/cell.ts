@@ -16,7 +16,7 @@ import type { MemoryMap } from '../pmm/memory-map.js';
 import { pmms } from '../pmm/registry.js';
 import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
 import { VmmCounter } from '../vmm/machine.js';
-import { policies } from '../vmm/policies.js';
+import { policies, rulesOf } from '../vmm/policies.js';
 import { makeVmm } from '../vmm/vmm.js';
 import type { Vmm, VmmOptions } from '../vmm/vmm.js';
 import { makeObserver } from './observe.js';
@@ -38,8 +38,8 @@ export interface CellSpec {
   readonly pmm: string;
   readonly heap: string;
   readonly policy: string;
-  /** Rules of the policy that are switched off. */
-  readonly without: readonly string[];
+  /** Rules of the policy that are left out; default none. */
+  readonly without?: readonly string[];
   readonly touch: TouchMode;
   readonly tlb: LookupConfig;
   readonly map: MemoryMap;
@@ -101,7 +101,6 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     throw new UserError(
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
-  policies.get(spec.policy);
   const { vmm, observer } = build(spec, captured);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
@@ -192,7 +191,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     pmm: spec.pmm,
     heap: spec.heap,
     policy: spec.policy,
-    without: spec.without,
+    without: spec.without ?? [],
     tlb: spec.tlb.name,
     touch,
     memoryBytes: spec.map.usableFrames * 4096,
@@ -235,7 +234,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
 function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence, faults }: VerifyWatch): Verification {
   const processes = log.byProcess();
   // Only a policy that follows the kernel, with all its rules, may put its misses down to the recording.
-  const follows = policies.get(spec.policy).rules.length > 0 && spec.without.length === 0;
+  const follows = policies.get(spec.policy).rules.length > 0 && (spec.without ?? []).length === 0;
   const limits = follows ? recordingLimits(trace.header, processes, evidence) : [];
   const quantities = judgeQuantities(log.summary(), limits);
   return {
@@ -264,6 +263,7 @@ function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observ
     kernelHeap: spec.kernelHeap,
     heapLayout: heaps.get(spec.heap),
     implicitMappings: !captured.mappings,
+    rules: rulesOf(spec.policy, spec.without ?? []),
   });
   return { vmm, observer: makeObserver(vmm) };
 }

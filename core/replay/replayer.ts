@@ -176,7 +176,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         const count = Math.ceil(bytes / 4096);
         if (o === 0) reject(Reject.unknownObject);
         else if (!(first >= 0 && first + count <= MAX_PAGE && count <= MAX_CACHE_PAGES)) reject(Reject.badRange);
-        else if (objects.cache(o, first, count, (f & Flag.present) !== 0) !== 0) reject(Reject.outOfMemory);
+        else if (objects.cache(o, first, count, (f & Flag.present) !== 0, Math.floor(arg / 281474976710656)) !== 0) reject(Reject.outOfMemory);
         return;
       }
       case Op.sample:
@@ -321,7 +321,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         const kind = op === Op.read ? Access.read : op === Op.write ? Access.write : Access.fetch;
         if ((f & Flag.args) !== 0) {
           // exec's argument pages are put there by the kernel before the program runs: pages appear, nothing is looked up.
-          faults.populate(s, Math.floor(addr / 4096), Math.floor((addr + Math.max(bytes, 1) - 1) / 4096) + 1, true);
+          faults.execArgs(s, Math.floor(addr / 4096), Math.floor((addr + Math.max(bytes, 1) - 1) / 4096) + 1);
           return;
         }
         touchRange(p, s, hi, lo, bytes, kind, manyCpus !== 0 ? cpusOf[i]! % cpuCount : 0);

@@ -16,7 +16,7 @@ export interface CellConfig {
   readonly pmm: string;
   readonly heap: string;
   readonly policy: string;
-  /** Rules of the policy that were switched off. */
+  /** Rules of the policy that were left out. */
   readonly without: readonly string[];
   readonly tlb: string;
   /** As resolved from --touch: recorded, alloc or all. */

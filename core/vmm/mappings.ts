@@ -10,10 +10,30 @@ import { Flag } from '../../traces/event.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
 import type { Machine } from './machine.js';
 import type { Objects } from './objects.js';
+import { makeProgramBreak } from './program-break.js';
 import { Reject } from './rejections.js';
 
-/** VMM bits of a VMA's flags, above the trace's. */
+/** VMM bits of a VMA's flags, in places that no mmap event uses for what a VMA keeps. */
 export const enum VmaFlag {
+  // ---- of the linux policy (include/linux/mm.h)
+  /** VM_ACCOUNT: private and once writable. */
+  accounted = 1 << 12,
+  /** Its lineage came by fork: vma_is_fork_child. */
+  forked = 1 << 13,
+  /** VM_HUGEPAGE and VM_NOHUGEPAGE. */
+  huge = 1 << 14,
+  noHuge = 1 << 15,
+  /** VM_SEQ_READ and VM_RAND_READ. */
+  sequential = 1 << 16,
+  random = 1 << 17,
+  /** VM_DONTCOPY, VM_WIPEONFORK, VM_DONTDUMP, VM_MERGEABLE. */
+  dontFork = 1 << 18,
+  wipeOnFork = 1 << 19,
+  dontDump = 1 << 20,
+  mergeable = 1 << 21,
+  /** VM_LOCKONFAULT. */
+  lockOnFault = 1 << 22,
+  // ---- of every policy
   /** Heap blocks live in it (counted as heap memory). */
   blocks = 1 << 27,
   /** Made for a block or an access that no recorded mapping holds. */
@@ -22,13 +42,16 @@ export const enum VmaFlag {
   heap = 1 << 29,
 }
 
+/** Every bit of the linux policy. */
+export const LINUX_BITS = (1 << 23) - (1 << 12);
+
 /** Pages invalidated one by one; more flush the space's TLB entries (Linux: tlb_single_page_flush_ceiling = 33, on the nearest power of two here). */
 const FLUSH_CEILING = 32;
 
 export type Mappings = ReturnType<typeof makeMappings>;
 
 export function makeMappings(machine: Machine, objects: Objects) {
-  const { vmas, tables, lookup, kernelHeap, dropping, tree, vmPages, vmPagesPeak, vmasPeak, brk, brkStart, mmapCursor, heapPages, rejections } = machine;
+  const { vmas, tables, lookup, kernelHeap, dropping, tree, vmPages, vmPagesPeak, vmasPeak, mmapCursor, heapPages, rejections } = machine;
   const { start, end, flags, object, offset, lineage, heap } = vmas;
   const { find, findFrom, next, prev, insert, remove, setStart } = vmas;
   const { zapped, unmapRange } = tables;
@@ -38,7 +61,9 @@ export function makeMappings(machine: Machine, objects: Objects) {
   const { reject } = rejections;
 
   const ceiling: number = FLUSH_CEILING;
+  const linuxBits: number = machine.rules.linux !== 0 ? LINUX_BITS : 0;
   const keep: number =
+    linuxBits |
     Flag.r |
     Flag.w |
     Flag.x |
@@ -385,34 +410,6 @@ export function makeMappings(machine: Machine, objects: Objects) {
     return 0;
   }
 
-  /** brk: the first after exec sets the start (bytes). 0, -EINVAL, -ENOMEM. */
-  function setBreak(s: number, to: number): number {
-    if (!(to >= 0 && to <= userPages * 4096)) {
-      reject(Reject.badRange);
-      return EINVAL;
-    }
-    if (brkStart[s]! < 0) {
-      brkStart[s] = to;
-      brk[s] = to;
-      return 0;
-    }
-    if (to < brkStart[s]!) {
-      reject(Reject.noBreak);
-      return EINVAL;
-    }
-    const oldPage = Math.ceil(brk[s]! / 4096);
-    const newPage = Math.ceil(to / 4096);
-    if (newPage > oldPage) {
-      const v = map(s, oldPage, newPage, Flag.r | Flag.w | Flag.fixed | VmaFlag.heap | machine.lockFuture[s]!, 0, 0);
-      if (v < 0) return v;
-    } else if (newPage < oldPage) {
-      const code = unmap(s, newPage, oldPage);
-      if (code !== 0) return code;
-    }
-    brk[s] = to;
-    return 0;
-  }
-
   /** Grows a stack VMA down to the page; 1 when it now contains it. */
   function growDown(s: number, v: number, to: number): number {
     const p = prev(tree[s]!, v);
@@ -423,8 +420,19 @@ export function makeMappings(machine: Machine, objects: Objects) {
     return 1;
   }
 
+  /** The VMA at the page is locked. */
+  function locked(s: number, page: number): boolean {
+    return (flags[find(tree[s]!, page)]! & Flag.locked) !== 0;
+  }
+
+  /** Makes every page of [from, to) a small one: there are no others here. 1, or 0 without frames. */
+  function flatten(_s: number, _from: number, _to: number): number {
+    return 1;
+  }
+
   return {
     userPages,
+    keep,
     account,
     accountHeap,
     markBlocks,
@@ -439,7 +447,9 @@ export function makeMappings(machine: Machine, objects: Objects) {
     changeFlags,
     protect,
     remap,
-    setBreak,
+    setBreak: makeProgramBreak(machine, userPages, { map, unmap }),
+    flatten,
+    locked,
     growDown,
     zap,
     shootdown,

@@ -82,6 +82,11 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     if (o < 0) return ENOMEM;
     const from = start[v]!;
     const source = object[v]!;
+    if (mappings.flatten(s, from, end[v]!) === 0) {
+      objects.acquire(o);
+      objects.releaseMap(o);
+      return ENOMEM;
+    }
     // Pages without any right are not present: they come along like the others.
     const hidden = (flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0;
     if (hidden) tables.protectRange(s, from, end[v]!, 0, Attr.present);
