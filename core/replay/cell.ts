@@ -106,7 +106,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
   const framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
   const watch = spec.verify === true ? makeVerifyWatch(vmm) : null;
-  const log = makeSampleLog(vmm, () => machine.rejections.event[0]!, watch?.leadingTo);
+  const log = makeSampleLog(vmm, () => machine.rejections.event[0]!, watch);
   const startup = (performance.now() - began) / 1000;
 
   const step = Math.max(1, Math.ceil(trace.rows / (spec.samplePoints ?? SAMPLE_POINTS)));

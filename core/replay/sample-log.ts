@@ -27,8 +27,15 @@ interface Series {
 
 export type SampleLog = ReturnType<typeof makeSampleLog>;
 
-/** `leadingTo` says what a process did last, for the report of a divergence. */
-export function makeSampleLog(vmm: Vmm, eventNumber: () => number, leadingTo: (slot: number) => Divergence['after'] = () => null) {
+/** Who wants to know more of a comparison. */
+export interface SampleListener {
+  /** A sample that is not racy was compared; `error` is predicted minus measured. */
+  compared(slot: number, quantity: number, error: number): void;
+  /** What a process did last, for the report of a divergence. */
+  leadingTo(slot: number): Divergence['after'];
+}
+
+export function makeSampleLog(vmm: Vmm, eventNumber: () => number, listener: SampleListener | null = null) {
   const { machine, processes } = vmm;
   const { rss, vmPages, tables } = machine;
   const { space } = processes;
@@ -87,6 +94,7 @@ export function makeSampleLog(vmm: Vmm, eventNumber: () => number, leadingTo: (s
       return;
     }
     const error = value - measured;
+    listener?.compared(slot, quantity, error);
     if (error === 0) {
       own.exact++;
       own.lastExact = eventNumber();
@@ -107,7 +115,7 @@ export function makeSampleLog(vmm: Vmm, eventNumber: () => number, leadingTo: (s
       measured,
       predicted: value,
       since: own.lastExact < 0 ? null : own.lastExact,
-      after: leadingTo(own.slot),
+      after: listener === null ? null : listener.leadingTo(own.slot),
     };
   }
 

@@ -11,7 +11,7 @@
 import { Attr } from '../../arch/arch.js';
 import { joinAddr } from '../../arch/address.js';
 import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
-import { Flag, Op, OP_NAMES } from '../../traces/event.js';
+import { Flag, Op, OP_NAMES, Quantity } from '../../traces/event.js';
 import type { EventBlock } from '../../traces/event.js';
 import { VmaFlag } from '../vmm/mappings.js';
 import { MAX_PROCESSES, VmmCounter } from '../vmm/machine.js';
@@ -67,8 +67,8 @@ const enum Count {
 
 /** What the recording shows of a process that limits what can be said about it. */
 export interface Evidence {
-  /** Faults on file pages that the model had mapped: the page cache did not hold them then. */
-  coldFaults(pid: number): number;
+  /** Times at which the error of rss_file_kb changed although the process neither had fault-around map file pages nor changed its mappings. */
+  fileJumps(pid: number): number;
   /** Bytes advised MADV_HUGEPAGE, in which khugepaged may have collapsed pages. */
   advisedHuge(pid: number): number;
   /** The recording follows what comes to the page cache. */
@@ -89,7 +89,11 @@ export function makeVerifyWatch(vmm: Vmm) {
   const lastEvent = reserveFloat64(MAX_PROCESSES);
   const lastAddress = reserveFloat64(MAX_PROCESSES);
   const lastOp = reserveInt32(MAX_PROCESSES);
-  const cold = reserveInt32(MAX_PROCESSES);
+  /** Of rss_file_kb: the last error, and what happened of which it may come, by then and until now. */
+  const fileError = reserveFloat64(MAX_PROCESSES);
+  const fileCausesThen = reserveInt32(MAX_PROCESSES);
+  const fileCauses = reserveInt32(MAX_PROCESSES);
+  const fileJumps = reserveInt32(MAX_PROCESSES);
   const advised = reserveFloat64(MAX_PROCESSES);
   const counts = new Float64Array(Count.length);
   const surprises = new Float64Array(Surprise.length * ACCESSES.length);
@@ -161,7 +165,10 @@ export function makeVerifyWatch(vmm: Vmm) {
     }
     const slot = slotOf(block.pid[row]!);
     if (slot < 0) return;
-    if (isFault(block, row)) judge(block, row, slot);
+    if (isFault(block, row)) {
+      judge(block, row, slot);
+      if (mapsFilePages(block, row, slot)) fileCauses[slot]! += 1;
+    } else if (op <= Op.mremap || op === Op.madvise) fileCauses[slot]! += 1;
     const address = joinAddr(block.addrHi[row]!, block.addrLo[row]!);
     lastEvent[slot] = rejections.event[0]!;
     lastAddress[slot] = address;
@@ -174,13 +181,14 @@ export function makeVerifyWatch(vmm: Vmm) {
     else if (op === Op.exec) advised[slot] = 0;
     else if (op === Op.fork || op === Op.vfork) {
       const child = slotOf(block.arg[row]!);
-      if (child >= 0) advised[child] = advised[slot]!;
+      if (child < 0) return;
+      advised[child] = advised[slot]!;
+      fileCauses[child]! += 1;
     }
   }
 
   function judge(block: EventBlock, row: number, slot: number): void {
     const write = block.op[row] === Op.write;
-    const address = joinAddr(block.addrHi[row]!, block.addrLo[row]!);
     const present = (block.flags[row]! & Flag.present) !== 0;
     counts[Count.recorded]! += 1;
     if (present) counts[Count.presentRecorded]! += 1;
@@ -191,7 +199,6 @@ export function makeVerifyWatch(vmm: Vmm) {
     }
     if (held === Held.permitted) {
       surprise(Surprise.permitted, block, row, slot);
-      if (!present) noteCold(slot, address);
       return;
     }
     counts[Count.predicted]! += 1;
@@ -199,16 +206,22 @@ export function makeVerifyWatch(vmm: Vmm) {
       counts[Count.breaksPredicted]! += 1;
       counts[Count.copied]! += counters[VmmCounter.cowBreaks]! - breaks;
       counts[Count.reused]! += counters[VmmCounter.reuses]! - reuses;
-      if (present) return;
-      surprise(Surprise.presentInModel, block, row, slot);
-      noteCold(slot, address);
+      if (!present) surprise(Surprise.presentInModel, block, row, slot);
     } else if (present) surprise(Surprise.presentInRecord, block, row, slot);
   }
 
-  /** A page that the model had mapped and that was not there: of a file, it came to the page cache only later. */
-  function noteCold(slot: number, address: number): void {
-    const v = vmas.find(tree[space[slot]! - 1]!, Math.floor(address / 4096));
-    if (v !== 0 && vmas.object[v] !== 0 && objects.kind[vmas.object[v]!] === ObjectKind.file) cold[slot]! += 1;
+  /** A read or fetch fault on a file maps what of its window is in the page cache. */
+  function mapsFilePages(block: EventBlock, row: number, slot: number): boolean {
+    if (block.op[row] === Op.write) return false;
+    const v = vmas.find(tree[space[slot]! - 1]!, block.addrHi[row]! * 262144 + (block.addrLo[row]! >>> 12));
+    return v !== 0 && vmas.object[v] !== 0 && objects.kind[vmas.object[v]!] === ObjectKind.file;
+  }
+
+  function compared(slot: number, quantity: number, error: number): void {
+    if (quantity !== Number(Quantity.RssFile)) return;
+    if (error !== fileError[slot] && fileCauses[slot] === fileCausesThen[slot]) fileJumps[slot]! += 1;
+    fileError[slot] = error;
+    fileCausesThen[slot] = fileCauses[slot]!;
   }
 
   function surprise(cause: Surprise, block: EventBlock, row: number, slot: number): void {
@@ -254,7 +267,7 @@ export function makeVerifyWatch(vmm: Vmm) {
   }
 
   const evidence: Evidence = {
-    coldFaults: (pid) => valueOf(cold, pid),
+    fileJumps: (pid) => valueOf(fileJumps, pid),
     advisedHuge: (pid) => valueOf(advised, pid),
     adviceSeen: (number) => advice[number] === 1,
     get pageCacheFollowed() {
@@ -272,5 +285,5 @@ export function makeVerifyWatch(vmm: Vmm) {
     return slot < 0 ? 0 : column[slot]!;
   };
 
-  return { before, after, faults, leadingTo, evidence };
+  return { before, after, faults, compared, leadingTo, evidence };
 }

@@ -77,10 +77,7 @@ export function makeLineage(machine: Machine) {
 
   function lends(v: number, a: number, b: number): number {
     if (v === 0 || lineage[v] === 0 || (flags[v]! & VmaFlag.forked) !== 0) return 0;
-    return end[a] === start[b] &&
-      ((flags[a]! ^ flags[b]!) & lineageMask) === 0 &&
-      object[a] === object[b] &&
-      offset[a]! + (end[a]! - start[a]!) === offset[b]
+    return end[a] === start[b] && ((flags[a]! ^ flags[b]!) & lineageMask) === 0 && object[a] === object[b] && offset[a]! + (end[a]! - start[a]!) === offset[b]
       ? lineage[v]!
       : 0;
   }
