@@ -138,7 +138,7 @@ function summaryTable({ rules }: AblationResult): Table {
       const lost = Object.values(quantities).reduce((sum, one) => sum + one.no_longer_exact, 0);
       const more = faults?.more ?? 0;
       if (lost === 0 && more === 0) return SAME;
-      return more === 0 ? number(lost) : `${number(lost)} + ${number(more)} faults`;
+      return more === 0 ? number(lost) : `${number(lost)} ${more > 0 ? '+' : '-'} ${number(Math.abs(more))} faults`;
     }),
     title,
   ]);

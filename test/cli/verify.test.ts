@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { AblationResult } from '../../reports/verify/ablation.js';
 import { complaint, framewalk, MAIN, ROOT, scratch } from './framewalk.js';
 
 const folder = scratch();
@@ -83,36 +84,78 @@ describe('verify', () => {
   });
 });
 
-describe('a perf recording', () => {
-  /** A copy of shm in which the kernel said 4 kB more at one moment. */
-  const doctored = (): { time: string; measured: number } => {
+interface Checked extends Program {
+  readonly faults: { readonly recorded: number; readonly breaks_recorded: number; readonly breaks_predicted: number };
+  readonly limits: readonly { readonly quantity: string; readonly samples: number }[];
+}
+
+describe('perf recordings', () => {
+  it('are predicted exactly, but for what came to the page cache of gcc', async () => {
+    const names = ['gcc', 'pyfork', 'shm'];
+    const outcome = await framewalk(['verify', ...names.map((name) => join(RECORDINGS, name)), '--json']);
+    expect(outcome).toMatchObject({ code: 0, stderr: '' });
+    const checked = programs(outcome.stdout) as readonly Checked[];
+    expect(checked.map(({ label, verdict, exact }) => [label, verdict, exact])).toEqual([
+      ['gcc', 'limited', false],
+      ['pyfork', 'exact', true],
+      ['shm', 'exact', true],
+    ]);
+    checked.forEach(({ quantities, faults }, i) => {
+      const samples = [1185, 1265, 57][i];
+      for (const name of ['vm_size_kb', 'vm_pte_kb', 'rss_anon_kb', 'rss_shmem_kb', 'threads'])
+        expect([name, quantities[name]]).toEqual([name, { samples, exact: samples, max_error: 0 }]);
+      expect(Math.abs(faults.breaks_predicted / faults.breaks_recorded - 1)).toBeLessThan(0.015);
+    });
+    const [gcc] = checked;
+    expect(gcc.quantities['rss_file_kb'].exact).toBeGreaterThanOrEqual(346);
+    expect(gcc.limits).toMatchObject([{ quantity: 'rss_file_kb', samples: 1185 - gcc.quantities['rss_file_kb'].exact }]);
+  });
+
+  it.each([
+    ['vm_size_kb', 3],
+    ['vm_pte_kb', 4],
+    ['rss_anon_kb', 5],
+    ['rss_file_kb', 6],
+    ['rss_shmem_kb', 7],
+  ])('with one wrong %s are caught, and the number named', async (quantity, column) => {
     cpSync(join(RECORDINGS, 'shm'), join(folder, 'doctored'), { recursive: true });
     const truth = join(folder, 'doctored', 'truth.csv');
     const lines = readFileSync(truth, 'utf8').split('\n');
-    const fields = lines[30].split(',');
-    const measured = Number(fields[3]) + 4;
-    lines[30] = [...fields.slice(0, 3), measured, ...fields.slice(4)].join(',');
+    const right = Number(lines[50].split(',')[column]);
+    lines[50] = lines[50]
+      .split(',')
+      .map((field, i) => (i === column ? right + 4 : field))
+      .join(',');
     writeFileSync(truth, lines.join('\n'));
-    return { time: fields[0], measured };
-  };
-
-  it('with one wrong number is caught, and the number named', async () => {
-    const { measured } = doctored();
-    const outcome = await framewalk(['verify', join(RECORDINGS, 'shm'), 'doctored', '--json'], inside);
+    const outcome = await framewalk(['verify', 'doctored', '--json'], inside);
     expect(outcome).toMatchObject({ code: 1, stderr: '' });
-    const [whole, wrong] = programs(outcome.stdout);
-    const { samples } = whole.quantities['vm_size_kb'];
-    expect(samples).toBe(57);
-    expect(whole.quantities['vm_size_kb']).toEqual({ samples, exact: samples, max_error: 0 });
-    expect(wrong.quantities['vm_size_kb']).toEqual({ samples, exact: samples - 1, max_error: 4 });
-    expect(wrong.divergences.find(({ quantity }) => quantity === 'vm_size_kb')).toMatchObject({ measured, predicted: measured - 4 });
+    const [wrong] = programs(outcome.stdout);
+    expect(wrong).toMatchObject({ exact: false, verdict: 'differs' });
+    expect(wrong.quantities[quantity]).toEqual({ samples: 57, exact: 56, max_error: 4 });
+    expect(wrong.divergences).toMatchObject([{ quantity, measured: right + 4, predicted: right }]);
   });
 
-  it('with a broken truth.csv is bad input', async () => {
-    doctored();
-    writeFileSync(join(folder, 'doctored', 'truth.csv'), 'time_ns,pid,vm_size_kb\n1,2,x\n');
-    const outcome = await framewalk(['verify', 'doctored'], inside);
-    expect(complaint(outcome)).toMatch(/^framewalk: doctored\/truth\.csv:2: vm_size_kb 'x' is not a decimal number/);
+  it('without a rule differ, and the ablation says so of every rule', async () => {
+    const shm = join(RECORDINGS, 'shm');
+    const without = await framewalk(['verify', shm, '--without', 'exec-args,vdso']);
+    expect(without.code).toBe(1);
+    expect(without.stdout).toContain('shm: DIFFERS: rss_anon_kb, rss_file_kb\n');
+    expect(without.stdout).toContain(' · policy linux without exec-args, vdso\n');
+    const ablation = await framewalk(['verify', shm, '--ablation', '--json']);
+    expect(ablation).toMatchObject({ code: 0, stderr: '' });
+    const { rules } = JSON.parse(ablation.stdout) as AblationResult;
+    const { stdout } = await framewalk(['list', 'policies', '--json']);
+    const known = (JSON.parse(stdout) as { name: string; rules: { name: string }[] }[]).find(({ name }) => name === 'linux')?.rules ?? [];
+    expect(rules.map(({ rule }) => rule)).toEqual([null, ...known.map(({ name }) => name)]);
+    const lost = (name: string): number | undefined => rules.find(({ rule }) => rule === name)?.recordings[0].quantities['rss_anon_kb'].no_longer_exact;
+    expect([lost('exec-args'), lost('vdso')]).toEqual([57, 0]);
+  });
+
+  it('with a broken truth.csv are bad input', async () => {
+    cpSync(join(RECORDINGS, 'shm'), join(folder, 'broken'), { recursive: true });
+    writeFileSync(join(folder, 'broken', 'truth.csv'), 'time_ns,pid,vm_size_kb\n1,2,x\n');
+    const outcome = await framewalk(['verify', 'broken'], inside);
+    expect(complaint(outcome)).toMatch(/^framewalk: broken\/truth\.csv:2: vm_size_kb 'x' is not a decimal number/);
     expect(outcome).toMatchObject({ code: 2, stdout: '' });
   });
 });

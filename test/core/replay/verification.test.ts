@@ -128,6 +128,36 @@ describe('recorded faults', () => {
   });
 });
 
+describe('RssFile under the policy that follows the kernel', () => {
+  const file: readonly Fields[] = [
+    { op: Op.object, pid: -1, arg: 7, size: 64 * PAGE, flags: Flag.file, text: '/lib/libc.so.6' },
+    { op: Op.mmap, addr: A, size: 64 * PAGE, flags: Flag.r, arg: 7 },
+    fault(Op.read, 0),
+    sample(Quantity.RssFile, 64),
+    fault(Op.read, 20),
+  ];
+  const linux = { spec: { policy: 'linux' } } as const;
+
+  it('may leave what was measured where fault-around maps pages', () => {
+    const events = [...file, sample(Quantity.RssFile, 120), sample(Quantity.RssFile, 120)];
+    expect(verified(events, linux)).toMatchObject({ verdict: 'limited', limits: [{ quantity: 'rss_file_kb', pids: [1], samples: 2 }] });
+  });
+
+  it.each([
+    ['at another moment', [sample(Quantity.RssFile, 128), sample(Quantity.RssFile, 120)], linux],
+    ['when it comes back at another moment', [sample(Quantity.RssFile, 120), sample(Quantity.RssFile, 128)], linux],
+    [
+      'when the recording follows the page cache',
+      [{ op: Op.cache, pid: -1, arg: 7, size: PAGE, addr2: 60 * PAGE, flags: Flag.present }, sample(Quantity.RssFile, 120)],
+      linux,
+    ],
+    ['without a rule', [sample(Quantity.RssFile, 120)], { spec: { policy: 'linux', without: ['vdso'] } }],
+    ['under the textbook', [sample(Quantity.RssFile, 120)], {}],
+  ])('but not %s', (_, samples, circumstances) => {
+    expect(verified([...file, ...samples], circumstances)).toMatchObject({ verdict: 'differs', limits: [] });
+  });
+});
+
 it('names mappings as /proc/PID/maps does', () => {
   const place = (flags: number, object = 0, more: readonly Fields[] = []): unknown => {
     const { divergences } = verified([
