@@ -7,6 +7,8 @@ export interface ListEntry {
   /** Of metrics. */
   readonly about?: string;
   readonly unit?: string;
+  /** Of policies: what can be switched off. */
+  readonly rules?: readonly { readonly name: string; readonly title: string }[];
   readonly [more: string]: unknown;
 }
 

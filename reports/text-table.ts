@@ -37,9 +37,12 @@ export function alignedTable(columns: readonly TextColumn[], rows: readonly (rea
   return `${[...head, ...body].join('\n')}\n`;
 }
 
+/** Identifiers such as MADV_POPULATE_* are code, or they would be read as emphasis. */
+const markdownText = (text: string): string => text.replaceAll('|', '\\|').replace(/[\w*]*[_*][\w*]*/g, '`$&`');
+
 /** The same as a Markdown table (GitHub's), padded so that its source reads as a table too. */
 export function markdownTable(columns: readonly TextColumn[], rows: readonly (readonly TextCell[])[]): string {
-  const texts = rows.map((row) => row.map((cell) => textOf(cell).replaceAll('|', '\\|')));
+  const texts = rows.map((row) => row.map((cell) => markdownText(textOf(cell))));
   const widths = columns.map((column, i) => Math.max(3, column.header.length, ...texts.map((row) => (row[i] ?? '').length)));
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((text, i) => (columns[i].align === 'left' ? text.padEnd(widths[i]) : text.padStart(widths[i]))).join(' | ')} |`;

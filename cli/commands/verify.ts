@@ -25,7 +25,7 @@ export const verifyCommand: Command = {
       ...Object.fromEntries(shared),
       out: valueFlag('Folder for report.html, verify.json and the results; none is written without it (DIR)', { alias: 'o' }),
       json: switchFlag('Print JSON instead of the tables'),
-      without: valueFlag('Rules of the policy to switch off (RULE,...); framewalk list policies --json names them'),
+      without: valueFlag('Rules of the policy to switch off (RULE,...); framewalk list policies names them'),
       ablation: switchFlag('Switch off each rule in turn and print what goes wrong'),
       markdown: switchFlag('Print the tables of --ablation in Markdown'),
     };

@@ -103,6 +103,8 @@ function breaksCell({ faults }: AblatedRecording, whole: AblatedRecording): stri
 
 interface Table {
   readonly title: string;
+  /** What the rows are set against. */
+  readonly against?: string;
   /** What is said below it. */
   readonly note?: string;
   readonly columns: readonly TextColumn[];
@@ -123,7 +125,8 @@ function recordingTable({ rules }: AblationResult, index: number): Table {
   }
   const exact = quantities.map((name) => `${name} ${number(whole.quantities[name].exact)}/${number(whole.quantities[name].samples)}`);
   return {
-    title: `${whole.label}: exact samples with all rules: ${exact.join(', ')}${whole.faults === null ? '' : `; unexpected faults: ${number(whole.faults.unexpected)}`}`,
+    title: whole.label,
+    against: `with all rules exact: ${exact.join(', ')}${whole.faults === null ? '' : `; unexpected faults: ${number(whole.faults.unexpected)}`}`,
     columns: [left('without'), ...quantities.map((name) => right(name.replace(/_kb$/, ''))), right('faults'), right('breaks')],
     rows,
     ...(idle.length === 0 ? {} : { note: `No change without ${idle.join(', ')}.` }),
@@ -160,8 +163,8 @@ const LEGEND =
 /** For the terminal; ends in a line feed. */
 export function ablationText(result: AblationResult, color = false): string {
   const tables = tablesOf(result).map(
-    ({ title, columns, rows, note }) =>
-      `${title}\n${rows.length === 0 ? '' : `\n${alignedTable(columns, rows, '  ', color)}`}${note === undefined ? '' : `\n  ${note}\n`}`,
+    ({ title, against, columns, rows, note }) =>
+      `${title}${against === undefined ? '' : `, ${against}`}\n${rows.length === 0 ? '' : `\n${alignedTable(columns, rows, '  ', color)}`}${note === undefined ? '' : `\n  ${note}\n`}`,
   );
   return `${tables.join('\n')}\n${LEGEND}\n`;
 }
@@ -170,8 +173,8 @@ export function ablationText(result: AblationResult, color = false): string {
 export function ablationMarkdown(result: AblationResult): string {
   return `${LEGEND}\n\n${tablesOf(result)
     .map(
-      ({ title, columns, rows, note }) =>
-        `${title}:\n${rows.length === 0 ? '' : `\n${markdownTable(columns, rows)}`}${note === undefined ? '' : `\n${note}\n`}`,
+      ({ title, against, columns, rows, note }) =>
+        `**${title}**${against === undefined ? '' : `, ${against}`}:\n${rows.length === 0 ? '' : `\n${markdownTable(columns, rows)}`}${note === undefined ? '' : `\n${note}\n`}`,
     )
     .join('\n')}`;
 }
