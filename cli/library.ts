@@ -24,6 +24,8 @@ export interface ReplayOptions {
   readonly pmm?: string | readonly string[];
   readonly heap?: string | readonly string[];
   readonly policy?: string;
+  /** Rules of the policy to leave out. */
+  readonly without?: string | readonly string[];
   readonly touch?: 'auto' | 'recorded' | 'alloc' | 'all';
   /** Bytes, or text such as '4GiB'. */
   readonly memory?: number | string;
@@ -85,6 +87,7 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'arch':
     case 'pmm':
     case 'heap':
+    case 'without':
     case 'pid': {
       const list = options[key];
       return list === undefined || list.length === 0 ? undefined : [list].flat().join(',');

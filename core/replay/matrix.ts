@@ -22,6 +22,8 @@ export interface MatrixOptions {
   readonly pmm: readonly string[];
   readonly heap: readonly string[];
   readonly policy: string;
+  /** Rules of the policy that are left out. */
+  readonly without: readonly string[];
   readonly touch: TouchMode;
   readonly map: MemoryMap;
   readonly kernelHeap: boolean;
@@ -54,8 +56,8 @@ function cells(options: MatrixOptions): { trace: number; spec: CellSpec }[] {
     for (const arch of options.arch)
       for (const pmm of options.pmm)
         for (const heap of options.heap) {
-          const { policy, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } = options;
-          out.push({ trace, spec: { arch, pmm, heap, policy, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } });
+          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } = options;
+          out.push({ trace, spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } });
         }
   });
   return out;
