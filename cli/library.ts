@@ -18,7 +18,7 @@ import type { VerifyResult } from '../reports/verify/program.js';
 import { openTraces, replayTraces } from './replay.js';
 import { runRequest, type RunRequest } from './run-request.js';
 import type { RunKey } from './run-options.js';
-import { ablateTraces, ablationSteps, rulesWithout, verifyFlags, verifyTraces } from './verify.js';
+import { ablateTraces, ablationSteps, verifyFlags, verifyTraces } from './verify.js';
 
 /** What to replay, on what. Lists make the matrix of cells; presets are those of `framewalk run --help`. */
 export interface ReplayOptions {
@@ -28,6 +28,8 @@ export interface ReplayOptions {
   readonly pmm?: string | readonly string[];
   readonly heap?: string | readonly string[];
   readonly policy?: string;
+  /** Rules of the policy to leave out. */
+  readonly without?: string | readonly string[];
   readonly touch?: 'auto' | 'recorded' | 'alloc' | 'all';
   /** Bytes, or text such as '4GiB'. */
   readonly memory?: number | string;
@@ -74,7 +76,7 @@ export async function replay(options: ReplayOptions): Promise<RunResult> {
 /** What to verify: recordings with samples of what the kernel reported (files, or directories with truth.csv), and how; presets as `framewalk verify --help`. */
 export type VerifyOptions = Pick<
   ReplayOptions,
-  'policy' | 'memory' | 'workers' | 'traceMemory' | 'format' | 'strict' | 'signal' | 'onProgress' | 'onWarning'
+  'policy' | 'without' | 'memory' | 'workers' | 'traceMemory' | 'format' | 'strict' | 'signal' | 'onProgress' | 'onWarning'
 > & {
   readonly recordings: readonly string[];
   /** One physical memory manager; no prediction depends on it. */
@@ -85,19 +87,12 @@ export type VerifyOptions = Pick<
  * Compares predictions with what the kernel measured, sample by sample, with the rules in `without` switched off. `verifyExitCode` says what the command line
  * would end with, `verifyText` what it would print.
  */
-export async function verify(options: VerifyOptions & { readonly without?: readonly string[] }): Promise<VerifyResult> {
-  return await withRecordings(options, async (request, traces) => {
-    const without = rulesWithout(
-      request.policy,
-      options.without === undefined || options.without.length === 0 ? undefined : options.without.join(','),
-      'without',
-    );
-    return (await verifyTraces(request, traces, without, 'framewalk (library)', false, options)).result;
-  });
+export async function verify(options: VerifyOptions): Promise<VerifyResult> {
+  return await withRecordings(options, async (request, traces) => (await verifyTraces(request, traces, 'framewalk (library)', false, options)).result);
 }
 
 /** What each rule of the policy matters on each recording: verified with all, then without each. */
-export async function ablate(options: VerifyOptions): Promise<AblationResult> {
+export async function ablate(options: Omit<VerifyOptions, 'without'>): Promise<AblationResult> {
   return await withRecordings(
     options,
     async (request, traces) => await ablateTraces(request, traces, ablationSteps(request.policy, 'ablate'), 'framewalk (library)', options),
@@ -138,6 +133,7 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'arch':
     case 'pmm':
     case 'heap':
+    case 'without':
     case 'pid': {
       const list = options[key];
       return list === undefined || list.length === 0 ? undefined : [list].flat().join(',');

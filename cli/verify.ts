@@ -10,7 +10,6 @@ import { ablationResult, type AblationResult } from '../reports/verify/ablation.
 import { verifiedProgram, type VerifyResult } from '../reports/verify/program.js';
 import { UserError } from '../traces/event.js';
 import type { Trace } from '../traces/index.js';
-import { knownNames } from './names.js';
 import type { ReplayHooks } from './replay.js';
 import type { RunRequest } from './run-request.js';
 import type { RunKey } from './run-options.js';
@@ -19,6 +18,7 @@ import { version } from './version.js';
 /** Options of `run` that `verify` has as well, with what holds without them. */
 export const VERIFY_PRESETS = {
   policy: 'linux',
+  without: undefined,
   pmm: 'buddy',
   memory: '4GiB',
   workers: undefined,
@@ -39,14 +39,6 @@ export const verifyFlags =
   (given: (key: RunKey) => string | undefined) =>
   (key: RunKey): string | undefined =>
     isVerifyKey(key) ? (given(key) ?? VERIFY_PRESETS[key]) : FIXED[key];
-
-/** Rules that `--without` names; UserError with the closest for one that the policy does not have. */
-export function rulesWithout(policy: string, list: string | undefined, flag = '--without'): string[] {
-  if (list === undefined) return [];
-  const known = policies.get(policy).rules.map(({ name }) => name);
-  if (known.length === 0) throw new UserError(`${flag} ${list}: policy ${policy} has no rules that can be switched off`);
-  return knownNames(list, flag, known);
-}
 
 /** Cells that replay each trace once on the request's configuration. */
 function plans(request: RunRequest, traces: readonly Trace[], without: readonly string[], samplePoints: number | undefined): CellPlan[] {
@@ -72,15 +64,8 @@ export interface Verified {
 }
 
 /** Verifies open traces, those of `request.traces`. `drawn`: the timeline is wanted too. */
-export async function verifyTraces(
-  request: RunRequest,
-  traces: readonly Trace[],
-  without: readonly string[],
-  command: string,
-  drawn: boolean,
-  hooks: ReplayHooks = {},
-): Promise<Verified> {
-  const run = await replayPlans(plans(request, traces, without, drawn ? undefined : FEW_POINTS), request, traces, command, hooks);
+export async function verifyTraces(request: RunRequest, traces: readonly Trace[], command: string, drawn: boolean, hooks: ReplayHooks = {}): Promise<Verified> {
+  const run = await replayPlans(plans(request, traces, request.without, drawn ? undefined : FEW_POINTS), request, traces, command, hooks);
   return { run, result: { programs: run.cells.map((cell, i) => verifiedProgram(request.traces[i], cell)) } };
 }
 

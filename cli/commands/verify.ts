@@ -25,7 +25,6 @@ export const verifyCommand: Command = {
       ...Object.fromEntries(shared),
       out: valueFlag('Folder for report.html, verify.json and the results; none is written without it (DIR)', { alias: 'o' }),
       json: switchFlag('Print JSON instead of the tables'),
-      without: valueFlag('Rules of the policy to switch off (RULE,...); framewalk list policies names them'),
       ablation: switchFlag('Switch off each rule in turn and print what goes wrong'),
       markdown: switchFlag('Print the tables of --ablation in Markdown'),
     };
@@ -68,12 +67,11 @@ async function requested(args: Arguments): Promise<RunRequest> {
 const isColored = (): boolean => process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 
 async function verification(args: Arguments, request: RunRequest): Promise<number> {
-  const [{ verifyTraces, rulesWithout }, { verifyExitCode }] = await Promise.all([import('../verify.js'), import('../../reports/verify/program.js')]);
-  const without = rulesWithout(request.policy, flagText(args, 'without'));
+  const [{ verifyTraces }, { verifyExitCode }] = await Promise.all([import('../verify.js'), import('../../reports/verify/program.js')]);
   const out = flagText(args, 'out');
   if (out !== undefined) makeFolders(out, '--out');
   const { result, run } = await withTraces(request, (traces, command, onProgress) =>
-    verifyTraces(request, traces, without, command, out !== undefined, { signal: interruption, onProgress }),
+    verifyTraces(request, traces, command, out !== undefined, { signal: interruption, onProgress }),
   );
   const files = out === undefined ? [] : await written(out, { result, run });
   if (request.json) print(`${JSON.stringify(result, null, 2)}\n`);

@@ -41,6 +41,7 @@ export interface MatrixOptions extends PoolOptions {
   readonly pmm: readonly string[];
   readonly heap: readonly string[];
   readonly policy: string;
+  /** Rules of the policy that are left out. */
   readonly without: readonly string[];
   readonly touch: TouchMode;
   readonly map: MemoryMap;
