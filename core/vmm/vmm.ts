@@ -43,7 +43,7 @@ export function makeVmm(options: VmmOptions) {
   const heap: ProcessHeap = options.heapLayout.create(machine, mappings);
   const processes = makeProcesses(machine, objects, mappings, heap, makeLinuxFork(machine, mappings.userPages, lineages));
   const faults = makeFaults(machine, objects, mappings, kmap, options, lineages, huge);
-  const sharing = makeSharing(machine, objects, mappings, faults, kmap);
+  const sharing = makeSharing(machine, objects, mappings, faults, kmap, lineages);
   const advice = makeAdvice(machine, objects, mappings, faults);
   const { space } = processes;
 
