@@ -218,7 +218,7 @@ export function makeVerifyWatch(vmm: Vmm) {
   }
 
   function compared(slot: number, quantity: number, error: number): void {
-    if (quantity !== Number(Quantity.RssFile)) return;
+    if (quantity !== Quantity.RssFile) return;
     if (error !== fileError[slot] && fileCauses[slot] === fileCausesThen[slot]) fileJumps[slot]! += 1;
     fileError[slot] = error;
     fileCausesThen[slot] = fileCauses[slot]!;
