@@ -91,7 +91,8 @@ export function audit(machine: Machine, objects: Objects, lastSpace: number, kma
         if (u !== Use.anonymous && u !== Use.file && u !== Use.shared) throw new Error(`space ${s}: page ${page} maps frame ${f} of use ${u}`);
         if ((e & Attr.write) !== 0 && (e & Attr.shared) === 0 && u !== Use.anonymous)
           throw new Error(`space ${s}: page ${page} may write frame ${f} of an object privately`);
-        if (rules.linux !== 0 && u === Use.anonymous && vmas.lineage[v] === 0) throw new Error(`space ${s}: page ${page} is anonymous in a VMA without lineage`);
+        if (rules.linux !== 0 && u === Use.anonymous && vmas.lineage[v] === 0)
+          throw new Error(`space ${s}: page ${page} is anonymous in a VMA without lineage`);
         holds[f]! += 1;
         resident[u]! += 1;
         resident[0]! += 1;

@@ -13,7 +13,7 @@ import { Flag } from '../../traces/event.js';
 import { PIECE_FRAMES, Use } from './frames.js';
 import { HugeCell } from './machine.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
+import { VmaFlag } from './vma-flags.js';
 
 /** Pages of a huge page: what one entry of level 2 maps. */
 export const HUGE_PAGES = 512;
@@ -32,7 +32,9 @@ export function makeHuge(machine: Machine) {
   /** The 2 MiB around the page may be one huge page of VMA `v` (thp_vma_allowable_order). */
   function allowed(v: number, page: number): boolean {
     const first = Math.floor(page / HUGE_PAGES) * HUGE_PAGES;
-    return enabled !== 0 && (flags[v]! & VmaFlag.huge) !== 0 && (flags[v]! & never) === 0 && object[v] === 0 && first >= start[v]! && first + HUGE_PAGES <= end[v]!;
+    return (
+      enabled !== 0 && (flags[v]! & VmaFlag.huge) !== 0 && (flags[v]! & never) === 0 && object[v] === 0 && first >= start[v]! && first + HUGE_PAGES <= end[v]!
+    );
   }
 
   /** Puts a huge leaf for `frame` at the 2 MiB of the address, with its deposited table; 0 when there is no frame for a table or something stands there. */

@@ -10,7 +10,7 @@
  */
 import { Flag } from '../../traces/event.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
+import { VmaFlag } from './vma-flags.js';
 
 export type Lineage = ReturnType<typeof makeLineage>;
 
@@ -77,10 +77,7 @@ export function makeLineage(machine: Machine) {
 
   function lends(v: number, a: number, b: number): number {
     if (v === 0 || lineage[v] === 0 || (flags[v]! & VmaFlag.forked) !== 0) return 0;
-    return end[a] === start[b] &&
-      ((flags[a]! ^ flags[b]!) & lineageMask) === 0 &&
-      object[a] === object[b] &&
-      offset[a]! + (end[a]! - start[a]!) === offset[b]
+    return end[a] === start[b] && ((flags[a]! ^ flags[b]!) & lineageMask) === 0 && object[a] === object[b] && offset[a]! + (end[a]! - start[a]!) === offset[b]
       ? lineage[v]!
       : 0;
   }
