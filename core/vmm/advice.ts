@@ -3,11 +3,11 @@ import { ENOMEM } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import type { Faults } from './fault.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
 import type { Mappings } from './mappings.js';
 import { ObjectKind } from './objects.js';
 import type { Objects } from './objects.js';
 import { Reject } from './rejections.js';
+import { VmaFlag } from './vma-flags.js';
 
 /** Advice numbers of Linux (include/uapi/asm-generic/mman-common.h). */
 export const enum Advice {

@@ -16,10 +16,10 @@ import type { Huge } from './linux-huge.js';
 import type { Lineage } from './linux-lineage.js';
 import { HugeCell, VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
 import { ObjectKind } from './objects.js';
 import type { Objects } from './objects.js';
 import { Reject } from './rejections.js';
+import { VmaFlag } from './vma-flags.js';
 
 /** Pages of the window (fault_around_bytes, 64 KiB). */
 const AROUND = 16;

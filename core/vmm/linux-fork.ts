@@ -13,7 +13,7 @@ import { Use } from './frames.js';
 import type { Lineage } from './linux-lineage.js';
 import { HugeCell } from './machine.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
+import { VmaFlag } from './vma-flags.js';
 
 export type LinuxFork = ReturnType<typeof makeLinuxFork>;
 

@@ -13,7 +13,7 @@ import { Flag } from '../../traces/event.js';
 import { PIECE_FRAMES, Use } from './frames.js';
 import { HugeCell } from './machine.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
+import { VmaFlag } from './vma-flags.js';
 
 /** Pages of a huge page: what one entry of level 2 maps. */
 export const HUGE_PAGES = 512;

@@ -10,7 +10,7 @@
  */
 import { Flag } from '../../traces/event.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
+import { VmaFlag } from './vma-flags.js';
 
 export type Lineage = ReturnType<typeof makeLineage>;
 

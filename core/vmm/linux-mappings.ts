@@ -13,10 +13,10 @@ import type { Huge } from './linux-huge.js';
 import type { Lineage } from './linux-lineage.js';
 import { makeRemap } from './linux-move.js';
 import type { Machine } from './machine.js';
-import { LINUX_BITS, VmaFlag } from './mappings.js';
 import type { Mappings } from './mappings.js';
 import { makeProgramBreak } from './program-break.js';
 import { Reject } from './rejections.js';
+import { LINUX_BITS, VmaFlag } from './vma-flags.js';
 
 const RIGHTS = Flag.r | Flag.w | Flag.x;
 /** Pages of one PT. */

@@ -11,7 +11,7 @@ import { EINVAL, ENOMEM } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import type { Huge } from './linux-huge.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
+import { VmaFlag } from './vma-flags.js';
 
 /** What of the mappings a move needs. */
 export interface MoveParts {

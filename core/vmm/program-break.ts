@@ -2,8 +2,8 @@
 import { EINVAL } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import type { Machine } from './machine.js';
-import { VmaFlag } from './mappings.js';
 import { Reject } from './rejections.js';
+import { VmaFlag } from './vma-flags.js';
 
 export interface BreakActions {
   map(s: number, from: number, to: number, f: number, obj: number, off: number): number;

@@ -11,7 +11,10 @@ const FIXTURES = new URL('../../fixtures/recordings/', import.meta.url).pathname
 const BUNDLED = new URL('../../../traces/recordings/', import.meta.url).pathname;
 
 /** [exact, samples] by quantity, and what is left of frames at the end. */
-async function replay(file: string, change: Partial<CellSpec> = {}): Promise<{ exact: Record<string, number[]>; left: number; rejected: number; breaks: number }> {
+async function replay(
+  file: string,
+  change: Partial<CellSpec> = {},
+): Promise<{ exact: Record<string, number[]>; left: number; rejected: number; breaks: number }> {
   const trace = await openTrace(file);
   try {
     const { sampleSummary, metrics, rejections } = runCell(trace, {

@@ -33,14 +33,30 @@ const largeEvent: fc.Arbitrary<Fields> = fc.oneof(
       pid,
       addr: place,
       size: bytes,
-      flags: fc.constantFrom(0, 0, 0, Flag.stack, Flag.noreserve, Flag.shared, Flag.vvar, Flag.vdso).map((f) => f | Flag.r | (f === Flag.vvar || f === Flag.vdso ? 0 : Flag.w) | Flag.fixed),
+      flags: fc
+        .constantFrom(0, 0, 0, Flag.stack, Flag.noreserve, Flag.shared, Flag.vvar, Flag.vdso)
+        .map((f) => f | Flag.r | (f === Flag.vvar || f === Flag.vdso ? 0 : Flag.w) | Flag.fixed),
     }),
   },
   {
     weight: 6,
-    arbitrary: fc.record({ op: fc.constant(Op.madvise), pid, addr: place, size: bytes, arg: fc.constantFrom(14, 14, 14, 15, 4, 4, 23, 22, 10, 11, 18, 19, 0, 1, 2) }),
+    arbitrary: fc.record({
+      op: fc.constant(Op.madvise),
+      pid,
+      addr: place,
+      size: bytes,
+      arg: fc.constantFrom(14, 14, 14, 15, 4, 4, 23, 22, 10, 11, 18, 19, 0, 1, 2),
+    }),
   },
-  { weight: 12, arbitrary: fc.record({ op: fc.constantFrom(Op.write, Op.write, Op.read), pid, addr: place.chain((a) => fc.nat(STEP * 4096 - 9).map((n) => a + n)), size: fc.constant(1) }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      op: fc.constantFrom(Op.write, Op.write, Op.read),
+      pid,
+      addr: place.chain((a) => fc.nat(STEP * 4096 - 9).map((n) => a + n)),
+      size: fc.constant(1),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ op: fc.constant(Op.munmap), pid, addr: place, size: bytes }) },
   { weight: 3, arbitrary: fc.record({ op: fc.constant(Op.mprotect), pid, addr: place, size: bytes, flags: fc.constantFrom(0, Flag.r, Flag.r | Flag.w) }) },
   {
@@ -49,7 +65,10 @@ const largeEvent: fc.Arbitrary<Fields> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant(Op.mlock), pid, addr: place, size: bytes, flags: fc.constantFrom(0, Flag.onfault) }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant(Op.fork), pid, arg: pid }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant(Op.share), pid, addr: place, size: bytes, addr2: fc.constant(0), arg: pid, flags: fc.constant(Flag.r | Flag.w) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant(Op.share), pid, addr: place, size: bytes, addr2: fc.constant(0), arg: pid, flags: fc.constant(Flag.r | Flag.w) }),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant(Op.write), pid, addr: place, size: fc.constant(9000), flags: fc.constant(Flag.args) }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constantFrom(Op.exec, Op.exit), pid, flags: fc.constant(Flag.group) }) },
 );
@@ -90,5 +109,9 @@ function holds(options: RigOptions, runs: number): void {
 describe('the linux policy keeps its books', () => {
   it.each([...pmms.names()])('on %s', (pmm) => holds({ policy: 'linux', pmm, memory: 48 * 2 ** 20 }, 20), 60_000);
   it.each([...pmms.names()])('on %s when frames run out', (pmm) => holds({ policy: 'linux', pmm, memory: 3 * 2 ** 20 }, 20), 60_000);
-  it.each(policies.get('linux').rules.map((rule) => rule.name))('without %s', (rule) => holds({ policy: 'linux', without: [rule], memory: 12 * 2 ** 20 }, 6), 60_000);
+  it.each(policies.get('linux').rules.map((rule) => rule.name))(
+    'without %s',
+    (rule) => holds({ policy: 'linux', without: [rule], memory: 12 * 2 ** 20 }, 6),
+    60_000,
+  );
 });

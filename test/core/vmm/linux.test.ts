@@ -291,7 +291,12 @@ describe('each rule, on and off', () => {
   it('write-notify: a shared file page that was read faults again when it is written', () => {
     const faults = (...without: string[]) => {
       const m = machine(...without);
-      m.run({ op: Op.object, arg: 1, size: PAGE, flags: Flag.file }, map(A, PAGE, { arg: 1, flags: RW | Flag.shared | Flag.fixed }), touch(A, Op.read), touch(A));
+      m.run(
+        { op: Op.object, arg: 1, size: PAGE, flags: Flag.file },
+        map(A, PAGE, { arg: 1, flags: RW | Flag.shared | Flag.fixed }),
+        touch(A, Op.read),
+        touch(A),
+      );
       return m.faults();
     };
     expect([faults(), faults('write-notify')]).toEqual([2, 1]);
@@ -310,7 +315,11 @@ describe('each rule, on and off', () => {
 
   it('fault-around: a VMA that begins inside a window gets 16 pages from its own beginning', () => {
     const m = machine();
-    m.run({ op: Op.object, arg: 1, size: 64 * PAGE, flags: Flag.file }, map(A + 5 * PAGE, 64 * PAGE, { arg: 1, flags: Flag.r | Flag.fixed }), touch(A + 6 * PAGE, Op.read));
+    m.run(
+      { op: Op.object, arg: 1, size: 64 * PAGE, flags: Flag.file },
+      map(A + 5 * PAGE, 64 * PAGE, { arg: 1, flags: Flag.r | Flag.fixed }),
+      touch(A + 6 * PAGE, Op.read),
+    );
     expect(m.file()).toBe(16);
     m.run(touch(A + 21 * PAGE, Op.read));
     expect(m.file()).toBe(27);
