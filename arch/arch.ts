@@ -171,8 +171,11 @@ export interface PageTables {
    * -ENOMEM (nothing changed). Who clears `present` must leave another bit set (a software bit): a leaf without any bit is an Error.
    */
   protectRange(pid: number, start: number, end: number, clear: number, set: number): number;
-  /** Frees the tables that [start, end) touches, that hold no entry and whose whole span lies inside [floor, ceiling) pages; then the tables above. Returns tables freed. */
-  freeTables(pid: number, start: number, end: number, floor: number, ceiling: number): number;
+  /**
+   * Frees the tables that [start, end) touches, that hold no entry and whose whole span lies inside [floor, ceiling) pages; then the tables above, up to
+   * level `highest` (default: all but the root). Returns tables freed.
+   */
+  freeTables(pid: number, start: number, end: number, floor: number, ceiling: number, highest?: number): number;
   /** Makes sure the tables down to `level` exist for the address. Handle of that table, -ENOMEM (nothing changed) or -EEXIST (a large leaf is in the way). */
   ensureTable(pid: number, hi: number, lo: number, level: number): number;
   /** Handle of the table at `level` for the address, or 0. */
@@ -191,6 +194,11 @@ export interface PageTables {
    * space), -EEXIST (a leaf stands in the target), -ENOMEM; nothing changed then.
    */
   moveRange(pid: number, start: number, target: number, pages: number, keepTables: number): number;
+  /**
+   * Moves a whole leaf table, with what it holds, from the level-2 entry of page `from` to that of page `to`, whose level-2 table must exist; both pages
+   * are the first of such an entry. 1, or 0 when no leaf table stands at `from` or something stands at `to`. Translations of what moved are the caller's to invalidate.
+   */
+  moveLeafTable(pid: number, from: number, to: number): number;
   /**
    * Splits the large leaf that maps the address one level down. `table`: a withdrawn leaf table to use (for a level-2 leaf), or 0 to
    * take a new one. 0, -EINVAL (no large leaf there), -ENOMEM.

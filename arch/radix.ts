@@ -57,6 +57,7 @@ export function makeRadix(spec: RadixSpec, options: ArchOptions): PageTables {
     copySpace: space.copySpace,
     copyRange: move.copyRange,
     moveRange: move.moveRange,
+    moveLeafTable: move.moveLeafTable,
     splitLarge: split.splitLarge,
     deposit: split.deposit,
     withdraw: split.withdraw,

@@ -12,9 +12,13 @@ import type { RunResult } from '../core/replay/result.js';
 import { reportFormats, writeRun } from '../reports/registry.js';
 import { renderTable, type TableOptions } from '../reports/table.js';
 import type { Trace } from '../traces/index.js';
+import { policies } from '../core/vmm/policies.js';
+import type { AblationResult } from '../reports/verify/ablation.js';
+import type { VerifyResult } from '../reports/verify/program.js';
 import { openTraces, replayTraces } from './replay.js';
-import { runRequest } from './run-request.js';
+import { runRequest, type RunRequest } from './run-request.js';
 import type { RunKey } from './run-options.js';
+import { ablateTraces, ablationSteps, verifyFlags, verifyTraces } from './verify.js';
 
 /** What to replay, on what. Lists make the matrix of cells; presets are those of `framewalk run --help`. */
 export interface ReplayOptions {
@@ -24,6 +28,8 @@ export interface ReplayOptions {
   readonly pmm?: string | readonly string[];
   readonly heap?: string | readonly string[];
   readonly policy?: string;
+  /** Rules of the policy to leave out. */
+  readonly without?: string | readonly string[];
   readonly touch?: 'auto' | 'recorded' | 'alloc' | 'all';
   /** Bytes, or text such as '4GiB'. */
   readonly memory?: number | string;
@@ -67,6 +73,48 @@ export async function replay(options: ReplayOptions): Promise<RunResult> {
   }
 }
 
+/** What to verify: recordings with samples of what the kernel reported (files, or directories with truth.csv), and how; presets as `framewalk verify --help`. */
+export type VerifyOptions = Pick<
+  ReplayOptions,
+  'policy' | 'without' | 'memory' | 'workers' | 'traceMemory' | 'format' | 'strict' | 'signal' | 'onProgress' | 'onWarning'
+> & {
+  readonly recordings: readonly string[];
+  /** One physical memory manager; no prediction depends on it. */
+  readonly pmm?: string;
+};
+
+/**
+ * Compares predictions with what the kernel measured, sample by sample, with the rules in `without` switched off. `verifyExitCode` says what the command line
+ * would end with, `verifyText` what it would print.
+ */
+export async function verify(options: VerifyOptions): Promise<VerifyResult> {
+  return await withRecordings(options, async (request, traces) => (await verifyTraces(request, traces, 'framewalk (library)', false, options)).result);
+}
+
+/** What each rule of the policy matters on each recording: verified with all, then without each. */
+export async function ablate(options: Omit<VerifyOptions, 'without'>): Promise<AblationResult> {
+  return await withRecordings(
+    options,
+    async (request, traces) => await ablateTraces(request, traces, ablationSteps(request.policy, 'ablate'), 'framewalk (library)', options),
+  );
+}
+
+async function withRecordings<T>(options: VerifyOptions, work: (request: RunRequest, traces: readonly Trace[]) => Promise<T>): Promise<T> {
+  const { recordings, ...rest } = options;
+  const request = await runRequest(
+    recordings,
+    verifyFlags((key) => optionText({ ...rest, traces: recordings }, key)),
+    undefined,
+    '',
+  );
+  const traces = await openTraces(request, options);
+  try {
+    return await work(request, traces);
+  } finally {
+    for (const trace of traces) trace.close();
+  }
+}
+
 /** An option as the text that a flag would have. */
 function optionText(options: ReplayOptions, key: RunKey): string | undefined {
   switch (key) {
@@ -85,6 +133,7 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'arch':
     case 'pmm':
     case 'heap':
+    case 'without':
     case 'pid': {
       const list = options[key];
       return list === undefined || list.length === 0 ? undefined : [list].flat().join(',');
@@ -131,10 +180,15 @@ export { RESULT_SCHEMA, FRAME_USES } from '../core/replay/result.js';
 export { architectures } from '../arch/registry.js';
 export { pmms } from '../core/pmm/registry.js';
 export { heaps } from '../core/heap/registry.js';
-export { policies } from '../core/vmm/policies.js';
+export { policies };
 export { lookupConfigs } from '../core/lookup/configs.js';
 export { memoryMapFromRanges, memoryMapFromSize, parseE820 } from '../core/pmm/memory-map.js';
 export { metrics, reportFormats };
+export { ablationMarkdown, ablationText } from '../reports/verify/ablation.js';
+export type { AblatedQuantity, AblatedRecording, AblatedRule, AblationResult } from '../reports/verify/ablation.js';
+export { verifyExitCode } from '../reports/verify/program.js';
+export type { QuantityResult, VerifiedProgram, VerifyResult } from '../reports/verify/program.js';
+export { verifyText } from '../reports/verify/text.js';
 export { readRun } from '../reports/json.js';
 export { blessBaseline, readBaseline, writeBaseline } from '../reports/baseline.js';
 export { checkBaseline, gateText } from '../reports/gate.js';

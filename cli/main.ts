@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The command line's entry: reads the arguments, runs one command, turns what it throws into lines and exit codes.
- * 0 fine · 1 the gate found a regression · 2 the user's mistake or bad input · 3 a defect of framewalk's · 130, 143 interrupted.
+ * 0 fine · 1 the gate found a regression or verify a difference · 2 the user's mistake or bad input · 3 a defect of framewalk's · 130, 143 interrupted.
  */
 import yargs, { type Argv } from 'yargs';
 import { UserError } from '../traces/event.js';

@@ -63,6 +63,7 @@ async function matrixSchema(): Promise<ZodType<Record<string, Value>>> {
     switch (option.kind) {
       case 'names':
       case 'numbers':
+      case 'rules':
         return list;
       case 'switch':
         return z.boolean({ error: 'expected true or false' });

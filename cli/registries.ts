@@ -7,6 +7,8 @@ export interface ListEntry {
   /** Of metrics. */
   readonly about?: string;
   readonly unit?: string;
+  /** Of policies: what can be switched off. */
+  readonly rules?: readonly { readonly name: string; readonly title: string }[];
   readonly [more: string]: unknown;
 }
 
@@ -26,7 +28,7 @@ const REGISTRIES = {
       .all()
       .map(({ name, title, unit, better, deterministic, headline, about }): ListEntry => ({ name, title, unit, better, deterministic, headline, about }));
   },
-  policies: async () => (await import('../core/vmm/policies.js')).policies.all().map(described),
+  policies: async () => (await import('../core/vmm/policies.js')).policies.all().map((policy): ListEntry => ({ ...described(policy), rules: policy.rules })),
   tlbs: async () => (await import('../core/lookup/configs.js')).lookupConfigs.map((config): ListEntry => ({ ...config })),
 } as const;
 

@@ -10,7 +10,7 @@ import type { RegistryName } from './registries.js';
 export type RunOption = { readonly about: string; readonly preset?: string } & (
   | { readonly kind: 'names' | 'path-or-name'; readonly registry: RegistryName }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
-  | { readonly kind: 'size' | 'numbers' | 'path' | 'text' | 'switch' }
+  | { readonly kind: 'size' | 'numbers' | 'rules' | 'path' | 'text' | 'switch' }
   | { readonly kind: 'count'; readonly least: number; readonly most: number }
 );
 
@@ -22,6 +22,7 @@ export const RUN_OPTIONS = {
   pmm: { kind: 'names', registry: 'pmms', preset: 'bitmap,free-stack,buddy', about: 'Physical memory managers' },
   heap: { kind: 'names', registry: 'heaps', preset: 'recorded', about: 'Process heaps: recorded puts blocks where they were, the others place them anew' },
   policy: { kind: 'names', registry: 'policies', preset: 'plain', about: "The VMM's rules" },
+  without: { kind: 'rules', about: 'Rules of the policy to leave out (framewalk list policies --json names them)' },
   touch: {
     kind: 'choice',
     choices: ['auto', 'recorded', 'alloc', 'all'],
@@ -60,6 +61,7 @@ const WORDS: Readonly<Record<RunOption['kind'], string>> = {
   choice: 'WORD',
   size: 'SIZE',
   numbers: 'N,...',
+  rules: 'RULE,RULE',
   path: 'FILE',
   'path-or-name': '',
   text: 'FROM..TO',

@@ -19,6 +19,8 @@ export interface RunRequest {
   readonly pmm: readonly string[];
   readonly heap: readonly string[];
   readonly policy: string;
+  /** Rules of the policy that are left out. */
+  readonly without: readonly string[];
   readonly touch: 'auto' | 'recorded' | 'alloc' | 'all';
   readonly map: MemoryMap;
   readonly kernelHeap: boolean;
@@ -82,12 +84,14 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
 
   const all = traces.length > 0 ? traces : (matrix?.traces ?? []);
   if (all.length === 0) throw new UserError('no trace given; say framewalk run FILE.fwt, or traces: in a --matrix file');
+  const policy = await single('policy');
   return {
     traces: all,
     arch: await names('arch'),
     pmm: await names('pmm'),
     heap: await names('heap'),
-    policy: await single('policy'),
+    policy,
+    without: given('without') === undefined ? [] : await leftOut(policy, option('without')),
     touch: choice('touch', RUN_OPTIONS.touch.choices),
     map: memoryMap(),
     kernelHeap: choice('kernel-heap', RUN_OPTIONS['kernel-heap'].choices) === 'on',
@@ -113,6 +117,14 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
       throw new UserError('--memory and --memmap both say how much memory there is; give one of them');
     return parseE820(readText(file.text, file.label), file.text);
   }
+}
+
+/** Rules of the policy, comma-separated. */
+async function leftOut(policy: string, { text, label }: { text: string; label: string }): Promise<string[]> {
+  const { policies } = await import('../core/vmm/policies.js');
+  const rules = policies.get(policy).rules.map((rule) => rule.name);
+  if (rules.length === 0) throw new UserError(`${label} ${text}: policy ${policy} has no rules that could be left out; give --policy linux`);
+  return knownNames(text, label, rules);
 }
 
 function pidList({ text, label }: { text: string; label: string }): number[] {

@@ -40,7 +40,8 @@ export function cellKey(config: CellConfig): CellKey {
     arch: config.arch,
     pmm: config.pmm,
     heap: config.heap,
-    policy: config.policy,
+    // A policy without some of its rules is another one.
+    policy: [config.policy, ...config.without.map((rule) => `-${rule}`)].join(' '),
     tlb: config.tlb,
     touch: config.touch,
     memory_bytes: config.memoryBytes,

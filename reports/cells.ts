@@ -36,6 +36,7 @@ const DISTINCTIONS: readonly Word[] = [
   (c) => c.arch,
   (c) => c.heap,
   (c) => c.policy,
+  (c) => (c.without.length === 0 ? 'all rules' : `without ${c.without.join(',')}`),
   (c) => c.tlb,
   (c) => c.touch,
   (c) => `${c.memoryBytes} B`,

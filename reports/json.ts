@@ -73,6 +73,7 @@ function cellJson(cell: StoredCell, columns: readonly Metric[]): Json {
       pmm: c.pmm,
       heap: c.heap,
       policy: c.policy,
+      without: c.without,
       tlb: c.tlb,
       touch: c.touch,
       memoryBytes: c.memoryBytes,

@@ -17,6 +17,7 @@ const config = z.object({
   pmm: z.string(),
   heap: z.string(),
   policy: z.string(),
+  without: z.array(z.string()).default([]),
   tlb: z.string(),
   touch: z.string(),
   memoryBytes: count,

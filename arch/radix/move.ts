@@ -240,5 +240,26 @@ export function makeMove(store: Store, walk: Walk, split: Split, range: Range, s
     return moved;
   }
 
-  return { copyRange, moveRange };
+  function moveLeafTable(pid: number, from: number, to: number): number {
+    const slotOf = (vpn: number): number => {
+      const hi = Math.floor(vpn / SPLIT_PAGES);
+      const lo = (vpn - hi * SPLIT_PAGES) * 2 ** PAGE_SHIFT;
+      return tableAt(pid, hi, lo, 2);
+    };
+    const a = slotOf(from);
+    const b = slotOf(to);
+    if (a === 0 || b === 0) return 0;
+    const i = indexOfPage(2, from);
+    const j = indexOfPage(2, to);
+    const q = a + 2 * i;
+    if ((pt[q] & P_PS) !== P || pt[b + 2 * j] !== 0) return 0;
+    const c = tableOf[pt[q + 1]];
+    pt[q] = 0;
+    pt[q + 1] = 0;
+    clearBit(a, i);
+    link(b, 2, j, c, pid);
+    return 1;
+  }
+
+  return { copyRange, moveRange, moveLeafTable };
 }

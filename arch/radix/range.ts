@@ -290,7 +290,7 @@ export function makeRange(store: Store, walk: Walk, split: Split) {
       const c = tableOf[pt[q + 1]];
       const from = base + entryHi(level, i) * SPLIT_PAGES + (entryLo(level, i) >>> PAGE_SHIFT);
       if (level > 2) freed += freeBelow(c, level - 1, (i === i0 ? edge & 1 : 0) | (i === i1 ? edge & 2 : 0), from, pid);
-      if (pt[c + COUNT] === 0 && from >= limits[0] && from + spans[level] <= limits[1]) {
+      if (pt[c + COUNT] === 0 && from >= limits[0] && from + spans[level] <= limits[1] && level - 1 <= limits[2]) {
         unlink(t, level, i, c, pid);
         freed++;
       }
@@ -304,9 +304,10 @@ export function makeRange(store: Store, walk: Walk, split: Split) {
     return freed;
   }
 
-  function freeTables(pid: number, start: number, end: number, floor: number, ceiling: number): number {
+  function freeTables(pid: number, start: number, end: number, floor: number, ceiling: number, highest: number = LEVELS): number {
     limits[0] = floor;
     limits[1] = ceiling;
+    limits[2] = highest;
     const from = Math.max(start, pid < 0 ? -HALF_PAGES : 0);
     const to = Math.min(end, HALF_PAGES);
     return from < 0 && to > 0 ? freeHalf(pid, from, 0) + freeHalf(pid, 0, to) : freeHalf(pid, from, to);

@@ -7,5 +7,6 @@ import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { listCommand } from './list.js';
 import { runCommand } from './run.js';
+import { verifyCommand } from './verify.js';
 
-export const COMMANDS: readonly Command[] = [runCommand, importCommand, exportCommand, infoCommand, listCommand, checkCommand, blessCommand];
+export const COMMANDS: readonly Command[] = [runCommand, verifyCommand, importCommand, exportCommand, infoCommand, listCommand, checkCommand, blessCommand];

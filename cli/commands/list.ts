@@ -7,7 +7,10 @@ import { isRegistryName, REGISTRY_NAMES, registryEntries, type ListEntry } from 
 const table = (entries: readonly ListEntry[], indent: string): string => {
   const width = Math.max(0, ...entries.map((entry) => entry.name.length));
   return entries
-    .map((entry) => `${indent}${entry.name.padEnd(width)}  ${entry.title}${entry.about === undefined ? '' : ` (${entry.unit}): ${entry.about}`}\n`)
+    .map(({ name, title, about, unit, rules = [] }) => {
+      const line = `${indent}${name.padEnd(width)}  ${title}${about === undefined ? '' : ` (${unit}): ${about}`}\n`;
+      return line + table(rules, `${indent}  `);
+    })
     .join('');
 };
 

@@ -16,15 +16,19 @@ import type { MemoryMap } from '../pmm/memory-map.js';
 import { pmms } from '../pmm/registry.js';
 import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
 import { VmmCounter } from '../vmm/machine.js';
-import { policies } from '../vmm/policies.js';
+import { policies, rulesOf } from '../vmm/policies.js';
 import { makeVmm } from '../vmm/vmm.js';
 import type { Vmm, VmmOptions } from '../vmm/vmm.js';
 import { makeObserver } from './observe.js';
 import type { Observer } from './observe.js';
 import { OutOfFrames } from './out-of-frames.js';
 import { makeReplayer } from './replayer.js';
-import type { CellConfig, CellResult, Distribution } from './result.js';
+import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
+import type { CellConfig, CellResult, Distribution, Verification } from './result.js';
 import { makeSampleLog } from './sample-log.js';
+import type { SampleLog } from './sample-log.js';
+import { makeVerifyWatch } from './verify-watch.js';
+import type { VerifyWatch } from './verify-watch.js';
 
 export type TouchMode = 'auto' | 'recorded' | 'alloc' | 'all';
 
@@ -34,6 +38,8 @@ export interface CellSpec {
   readonly pmm: string;
   readonly heap: string;
   readonly policy: string;
+  /** Rules of the policy that are left out; default none. */
+  readonly without?: readonly string[];
   readonly touch: TouchMode;
   readonly tlb: LookupConfig;
   readonly map: MemoryMap;
@@ -47,6 +53,8 @@ export interface CellSpec {
   readonly audit: number;
   /** Sample points of the timeline (default 240). */
   readonly samplePoints?: number;
+  /** Checks recorded faults and finds out where predictions leave what was measured (`CellResult.verification`). Slower. */
+  readonly verify?: boolean;
 }
 
 /** Sample points of a timeline, besides the first and the last. */
@@ -93,12 +101,12 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     throw new UserError(
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
-  policies.get(spec.policy);
   const { vmm, observer } = build(spec, captured);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
-  const log = makeSampleLog(vmm, () => machine.rejections.event[0]!);
+  const watch = spec.verify === true ? makeVerifyWatch(vmm) : null;
+  const log = makeSampleLog(vmm, () => machine.rejections.event[0]!, watch);
   const startup = (performance.now() - began) / 1000;
 
   const step = Math.max(1, Math.ceil(trace.rows / (spec.samplePoints ?? SAMPLE_POINTS)));
@@ -124,6 +132,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
       pids: spec.pids,
       window: spec.window,
       onSample: log.note,
+      watch,
     });
   }
   while (block.done !== true && replayer !== undefined && !stopped) {
@@ -182,6 +191,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     pmm: spec.pmm,
     heap: spec.heap,
     policy: spec.policy,
+    without: spec.without ?? [],
     tlb: spec.tlb.name,
     touch,
     memoryBytes: spec.map.usableFrames * 4096,
@@ -210,6 +220,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     rejections: machine.rejections.list(),
     losses: trace.losses,
     oom,
+    ...(watch === null ? {} : { verification: verificationOf(trace, spec, log, watch) }),
     timing: {
       wall_s: wall,
       cpu_s: cpuBegan === null || cpuEnded === null ? wall : (cpuEnded - cpuBegan) / 1e9,
@@ -217,6 +228,26 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
       events_per_s: replayed / Math.max(1e-9, wall - startup),
       startup_s: startup,
     },
+  };
+}
+
+function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence, faults }: VerifyWatch): Verification {
+  const processes = log.byProcess();
+  // Only a policy that follows the kernel, with all its rules, may put its misses down to the recording.
+  const follows = policies.get(spec.policy).rules.length > 0 && (spec.without ?? []).length === 0;
+  const limits = follows ? recordingLimits(trace.header, processes, evidence) : [];
+  const quantities = judgeQuantities(log.summary(), limits);
+  return {
+    verdict: overallVerdict(quantities, log.unmatched.count),
+    kernel: trace.header.kernel,
+    quantities,
+    divergences: log.divergences(),
+    processes,
+    unmatched: { ...log.unmatched },
+    not_predicted: log.unpredicted(),
+    faults: faults(),
+    limits,
+    not_covered: notCovered(trace.header, trace.losses, evidence),
   };
 }
 
@@ -232,6 +263,7 @@ function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observ
     kernelHeap: spec.kernelHeap,
     heapLayout: heaps.get(spec.heap),
     implicitMappings: !captured.mappings,
+    rules: rulesOf(spec.policy, spec.without ?? []),
   });
   return { vmm, observer: makeObserver(vmm) };
 }

@@ -1,6 +1,6 @@
 /**
- * The matrix trace x architecture x PMM x heap, spread over worker threads. Every cell gets a worker of its own, so that its core is the only one in its
- * isolate; results come back in the matrix' order whatever finishes first, and do not depend on the number of workers.
+ * Cells, such as those of the matrix trace x architecture x PMM x heap, spread over worker threads. Every cell gets a worker of its own, so that its core is the only one in its
+ * isolate; results come back in the order asked for whatever finishes first, and do not depend on the number of workers.
  */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -16,22 +16,14 @@ import { RESULT_SCHEMA } from './result.js';
 import type { CellResult, RunResult } from './result.js';
 import type { CellOutcome, CellTask } from './worker.js';
 
-export interface MatrixOptions {
+/** What is to be replayed on what: a trace by its index, and a configuration. */
+export interface CellPlan {
+  readonly trace: number;
+  readonly spec: CellSpec;
+}
+
+export interface PoolOptions {
   readonly traces: readonly Trace[];
-  readonly arch: readonly string[];
-  readonly pmm: readonly string[];
-  readonly heap: readonly string[];
-  readonly policy: string;
-  readonly touch: TouchMode;
-  readonly map: MemoryMap;
-  readonly kernelHeap: boolean;
-  readonly onOom: 'kill' | 'fail' | 'stop';
-  readonly tlb: LookupConfig;
-  readonly cpus: number;
-  readonly pids: readonly number[];
-  readonly window: readonly [number, number] | null;
-  readonly seed: number;
-  readonly audit: number;
   /** Worker threads; default: as many as the machine runs at once. */
   readonly workers?: number | undefined;
   /** Bytes of a trace that workers may share in memory; larger ones each streams from its file. */
@@ -44,26 +36,49 @@ export interface MatrixOptions {
   readonly version: string;
 }
 
+export interface MatrixOptions extends PoolOptions {
+  readonly arch: readonly string[];
+  readonly pmm: readonly string[];
+  readonly heap: readonly string[];
+  readonly policy: string;
+  /** Rules of the policy that are left out. */
+  readonly without: readonly string[];
+  readonly touch: TouchMode;
+  readonly map: MemoryMap;
+  readonly kernelHeap: boolean;
+  readonly onOom: 'kill' | 'fail' | 'stop';
+  readonly tlb: LookupConfig;
+  readonly cpus: number;
+  readonly pids: readonly number[];
+  readonly window: readonly [number, number] | null;
+  readonly seed: number;
+  readonly audit: number;
+}
+
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 const PROGRESS_MS = 200;
 
 /** Cells of a matrix, in its fixed order: by trace, then architecture, PMM, heap. */
-function cells(options: MatrixOptions): { trace: number; spec: CellSpec }[] {
-  const out: { trace: number; spec: CellSpec }[] = [];
+export function matrixCells(options: Omit<MatrixOptions, keyof PoolOptions> & Pick<MatrixOptions, 'traces'>): CellPlan[] {
+  const out: CellPlan[] = [];
   options.traces.forEach((_, trace) => {
     for (const arch of options.arch)
       for (const pmm of options.pmm)
         for (const heap of options.heap) {
-          const { policy, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } = options;
-          out.push({ trace, spec: { arch, pmm, heap, policy, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } });
+          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } = options;
+          out.push({ trace, spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } });
         }
   });
   return out;
 }
 
-/** Replays every cell. UserError for what the user can mend; an AbortError when the signal fires; Error for a worker that died. */
+/** Replays every cell of the matrix, as `runCells` does. */
 export async function runMatrix(options: MatrixOptions): Promise<RunResult> {
-  const todo = cells(options);
+  return await runCells(matrixCells(options), options);
+}
+
+/** Replays every cell. UserError for what the user can mend; an AbortError when the signal fires; Error for a worker that died. */
+export async function runCells(todo: readonly CellPlan[], options: PoolOptions): Promise<RunResult> {
   const shared = options.traces.map((trace) => shareTrace(trace, options.traceMemoryBytes));
   const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4));
   const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows, 0);

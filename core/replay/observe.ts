@@ -6,7 +6,7 @@ import { freeHugeScore, rangesToCover, unusableFreeIndex } from '../metrics/frag
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import { MAX_ORDER } from '../pmm/allocator.js';
 import { FrameCell, PIECE_FRAMES, Use } from '../vmm/frames.js';
-import { VmmCounter } from '../vmm/machine.js';
+import { HugeCell, VmmCounter } from '../vmm/machine.js';
 import type { Vmm } from '../vmm/vmm.js';
 import { FRAME_USES } from './result.js';
 import type { FragmentationPoint, MemoryPicture, TableLevel, Timeline } from './result.js';
@@ -140,6 +140,18 @@ export function makeObserver(vmm: Vmm) {
           if ((e & Attr.present) === 0) continue;
           const f = pt[table + i * 2 + 1]!;
           const at = base + i * span;
+          if (level > 1 && (e & Attr.large) !== 0) {
+            // 512 pages at once; the huge zero page is no memory of anybody's.
+            if (f === machine.huge[HugeCell.zero]) continue;
+            if (at === page + 1 && f === frame + 1) length += PIECE_FRAMES;
+            else {
+              if (length > 0) lengths.push(length);
+              length = PIECE_FRAMES;
+            }
+            page = at + PIECE_FRAMES - 1;
+            frame = f + PIECE_FRAMES - 1;
+            continue;
+          }
           if (level > 1) {
             visit(tableOf[f]!, level - 1, at);
             continue;

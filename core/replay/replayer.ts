@@ -18,6 +18,12 @@ import type { Vmm } from '../vmm/vmm.js';
 import { makePageBlocks } from './page-blocks.js';
 import { OutOfFrames } from './out-of-frames.js';
 
+/** Hears of every event, right before and after it is replayed. */
+export interface ReplayWatch {
+  before(block: EventBlock, row: number): void;
+  after(block: EventBlock, row: number): void;
+}
+
 export interface ReplayOptions {
   readonly cpus: number;
   /** Replay recorded accesses. */
@@ -33,6 +39,8 @@ export interface ReplayOptions {
   readonly window: readonly [number, number] | null;
   /** A `sample` event: what the kernel said, with the process slot (or -1). */
   readonly onSample: (slot: number, pid: number, time: number, quantity: number, value: number, racy: boolean) => void;
+  /** Replays one event at a time and tells of each; a slower loop. */
+  readonly watch?: ReplayWatch | null;
 }
 
 export type Replayer = ReturnType<typeof makeReplayer>;
@@ -62,8 +70,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const manyCpus = options.cpus > 1 ? 1 : 0;
   const cpuCount = options.cpus;
   const replayTouches = options.touches ? 1 : 0;
+  const watch = options.watch ?? null;
   /** The loop may handle touches, malloc and free itself. */
-  const inLoop = places === 0 && manyCpus === 0 ? 1 : 0;
+  const inLoop = places === 0 && manyCpus === 0 && watch === null ? 1 : 0;
   const touchBlocks = options.touchBlocks ? 1 : 0;
   const touchMappings = options.touchMappings ? 1 : 0;
   const onOom = options.onOom;
@@ -171,7 +180,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         const count = Math.ceil(bytes / 4096);
         if (o === 0) reject(Reject.unknownObject);
         else if (!(first >= 0 && first + count <= MAX_PAGE && count <= MAX_CACHE_PAGES)) reject(Reject.badRange);
-        else if (objects.cache(o, first, count, (f & Flag.present) !== 0) !== 0) reject(Reject.outOfMemory);
+        else if (objects.cache(o, first, count, (f & Flag.present) !== 0, Math.floor(arg / 281474976710656)) !== 0) reject(Reject.outOfMemory);
         return;
       }
       case Op.sample:
@@ -316,7 +325,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         const kind = op === Op.read ? Access.read : op === Op.write ? Access.write : Access.fetch;
         if ((f & Flag.args) !== 0) {
           // exec's argument pages are put there by the kernel before the program runs: pages appear, nothing is looked up.
-          faults.populate(s, Math.floor(addr / 4096), Math.floor((addr + Math.max(bytes, 1) - 1) / 4096) + 1, true);
+          faults.execArgs(s, Math.floor(addr / 4096), Math.floor((addr + Math.max(bytes, 1) - 1) / 4096) + 1);
           return;
         }
         touchRange(p, s, hi, lo, bytes, kind, manyCpus !== 0 ? cpusOf[i]! % cpuCount : 0);
@@ -325,6 +334,12 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       default:
         throw new Error(`event ${event[0]} has an operation that does not exist: ${String(op)}`);
     }
+  }
+
+  function watched(by: ReplayWatch, i: number): void {
+    by.before(block, i);
+    slow(i);
+    by.after(block, i);
   }
 
   /** A CPU runs another space than before. */
@@ -347,8 +362,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     if (inLoop === 0) {
       for (let i = from; i < to; i = (i + 1) | 0) {
         event[0] = base + i;
-        if (manyCpus !== 0) switchCpu(i);
-        slow(i);
+        if (manyCpus !== 0 || watch !== null) switchCpu(i);
+        if (watch === null) slow(i);
+        else watched(watch, i);
         if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
       }
       return rows;
@@ -431,8 +447,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     for (let i = from; i < to; i++) {
       if (!wanted(i, base + i)) continue;
       event[0] = base + i;
-      if (manyCpus !== 0) switchCpu(i);
-      slow(i);
+      if (manyCpus !== 0 || watch !== null) switchCpu(i);
+      if (watch === null) slow(i);
+      else watched(watch, i);
       if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(pids[i]!));
       n++;
     }

@@ -16,6 +16,8 @@ export interface CellConfig {
   readonly pmm: string;
   readonly heap: string;
   readonly policy: string;
+  /** Rules of the policy that were left out. */
+  readonly without: readonly string[];
   readonly tlb: string;
   /** As resolved from --touch: recorded, alloc or all. */
   readonly touch: string;
@@ -95,13 +97,126 @@ export interface SamplePoint {
   readonly racy: boolean;
 }
 
-/** Over all samples of a quantity: how many the model met exactly, and its largest error (KiB, or faults) over samples that are not racy. */
+/** Over all samples of a quantity; `exact` and `max_error` (KiB, or faults) are of those that are not racy. */
 export interface SampleSummary {
   readonly quantity: string;
   readonly samples: number;
   readonly racy: number;
   readonly exact: number;
   readonly max_error: number;
+}
+
+/** A mapping, as a line of /proc/PID/maps shows it. */
+export interface MappedArea {
+  readonly start: number;
+  readonly end: number;
+  /** Such as rw-p. */
+  readonly protection: string;
+  /** Path, [stack], [heap], [vdso], ... or empty for anonymous memory. */
+  readonly name: string;
+}
+
+/** The first sample of a quantity that the model did not meet. */
+export interface Divergence {
+  readonly quantity: string;
+  readonly event: number;
+  readonly time: number;
+  readonly pid: number;
+  readonly command: string;
+  readonly measured: number;
+  readonly predicted: number;
+  /** Event of the process's last sample before it that was exact, null when there was none. */
+  readonly since: number | null;
+  /** The last thing the process did before the sample, and the mapping at its address. */
+  readonly after: { readonly event: number; readonly op: string; readonly address: number; readonly area: MappedArea | null } | null;
+}
+
+/** Samples of one quantity of one process; errors are predicted minus measured over those that are not racy. */
+export interface ProcessSamples {
+  readonly pid: number;
+  readonly command: string;
+  readonly quantity: string;
+  readonly samples: number;
+  readonly racy: number;
+  readonly exact: number;
+  readonly lowest_error: number;
+  readonly highest_error: number;
+}
+
+/** Where a recorded fault was not what the model expected. */
+export interface FaultPlace {
+  readonly event: number;
+  readonly time: number;
+  readonly pid: number;
+  readonly command: string;
+  readonly address: number;
+  readonly area: MappedArea | null;
+}
+
+export interface FaultSurprise {
+  readonly access: string;
+  readonly cause: string;
+  readonly count: number;
+  /** The first few. */
+  readonly places: readonly FaultPlace[];
+}
+
+/** Recorded page faults against what the model would have done at the same accesses. */
+export interface FaultCheck {
+  readonly recorded: number;
+  /** Those of them at which the model faulted as well. */
+  readonly predicted: number;
+  /** Writes to a present page: recorded (error code bits 0 and 1), and at which the model found its page write-protected. */
+  readonly breaks_recorded: number;
+  readonly breaks_predicted: number;
+  /** How the model resolved the predicted ones. */
+  readonly breaks_copied: number;
+  readonly breaks_reused: number;
+  /** The recording says whether pages were present; without that only unexpected faults are found. */
+  readonly error_codes: boolean;
+  readonly unexpected: number;
+  readonly surprises: readonly FaultSurprise[];
+}
+
+/** Why samples of a quantity cannot be expected to be exact: something happened that the recording does not tell. */
+export interface RecordingLimit {
+  readonly quantity: string;
+  readonly pids: readonly number[];
+  /** Inexact samples that it explains. */
+  readonly samples: number;
+  readonly reason: string;
+}
+
+/** exact: every sample · limited: every other sample is explained by a limit of the recording · differs: some are not · unsampled: nothing to compare with. */
+export type Verdict = 'exact' | 'limited' | 'differs' | 'unsampled';
+
+export interface QuantityCheck {
+  readonly quantity: string;
+  readonly verdict: Verdict;
+  /** Samples compared; racy ones are not among them. */
+  readonly samples: number;
+  readonly racy: number;
+  readonly exact: number;
+  readonly max_error: number;
+}
+
+/** Predicted against measured, in full (`verify`). */
+export interface Verification {
+  readonly verdict: Verdict;
+  /** What the trace says of the kernel it was recorded on. */
+  readonly kernel: Readonly<Record<string, string>>;
+  readonly quantities: readonly QuantityCheck[];
+  readonly divergences: readonly Divergence[];
+  readonly processes: readonly ProcessSamples[];
+  /** Samples of processes that are not alive in the model. */
+  readonly unmatched: { readonly count: number; readonly first_event: number | null };
+  /** Quantities that were recorded and that the model has no value for. */
+  readonly not_predicted: readonly string[];
+  /** null: the recording holds no page faults. */
+  readonly faults: FaultCheck | null;
+  readonly limits: readonly RecordingLimit[];
+  /** What the recording shows and the model does not do. */
+  readonly not_covered: readonly string[];
 }
 
 export interface CellTiming {
@@ -136,6 +251,8 @@ export interface CellResult {
   readonly losses: readonly Loss[];
   /** First out-of-frames moment in words (who held what, free blocks per order), or null. */
   readonly oom: string | null;
+  /** Only when it was asked for. */
+  readonly verification?: Verification;
   readonly timing: CellTiming;
 }
 

@@ -7,6 +7,7 @@ import type { Mappings } from './mappings.js';
 import { ObjectKind } from './objects.js';
 import type { Objects } from './objects.js';
 import { Reject } from './rejections.js';
+import { VmaFlag } from './vma-flags.js';
 
 /** Advice numbers of Linux (include/uapi/asm-generic/mman-common.h). */
 export const enum Advice {
@@ -35,12 +36,71 @@ export const enum Advice {
   collapse = 25,
 }
 
+/** Pages of one PT. */
+const PT_PAGES = 512;
+
 export type Advices = ReturnType<typeof makeAdvice>;
 
 export function makeAdvice(machine: Machine, objects: Objects, mappings: Mappings, faults: Faults) {
   const { vmas, tree, rejections, lockFuture } = machine;
   const { start, end, flags, object, offset } = vmas;
   const { reject } = rejections;
+  const { rules } = machine;
+
+  /** Takes the pages out of [from, to); the linux policy frees the PT of each 2 MiB slot that lies wholly in one VMA's part (mm/pt_reclaim.c). */
+  function dontNeed(s: number, from: number, to: number): number {
+    if (mappings.flatten(s, from, from + 1) === 0 || mappings.flatten(s, to - 1, to) === 0) return reject(Reject.outOfMemory);
+    for (let v = vmas.findFrom(tree[s]!, from); v !== 0 && start[v]! < to; v = vmas.next(tree[s]!, v)) {
+      const a = Math.max(from, start[v]!);
+      const b = Math.min(to, end[v]!);
+      mappings.zap(s, a, b);
+      const floor = Math.ceil(a / PT_PAGES) * PT_PAGES;
+      const ceiling = Math.floor(b / PT_PAGES) * PT_PAGES;
+      if (rules['pt-reclaim'] !== 0 && floor < ceiling && machine.tables.freeTables(s, floor, ceiling, floor, ceiling, 1) > 0) machine.lookup.flushSpace(s);
+    }
+    return 1;
+  }
+
+  /** Advice that Linux keeps in the VMA's flags, so that it splits and merges VMAs (madvise_update_vma). */
+  function remember(s: number, from: number, to: number, clear: number, set: number): number {
+    const code = mappings.changeFlags(s, from, to, clear, set);
+    return code === 0 ? 1 : reject(code === ENOMEM ? Reject.outOfMemory : Reject.badRange);
+  }
+
+  /** The advice that the linux policy understands beyond the others; -1 for the rest. */
+  function linuxAdvice(s: number, from: number, to: number, advice: number): number {
+    const access = VmaFlag.sequential | VmaFlag.random;
+    switch (advice as Advice) {
+      case Advice.normal:
+        return remember(s, from, to, access, 0);
+      case Advice.random:
+        return remember(s, from, to, access, VmaFlag.random);
+      case Advice.sequential:
+        return remember(s, from, to, access, VmaFlag.sequential);
+      case Advice.hugepage:
+        return remember(s, from, to, VmaFlag.noHuge, VmaFlag.huge);
+      case Advice.nohugepage:
+        return remember(s, from, to, VmaFlag.huge, VmaFlag.noHuge);
+      case Advice.dontfork:
+        return remember(s, from, to, 0, VmaFlag.dontFork);
+      case Advice.dofork:
+        return remember(s, from, to, VmaFlag.dontFork, 0);
+      case Advice.wipeonfork:
+        return remember(s, from, to, 0, VmaFlag.wipeOnFork);
+      case Advice.keeponfork:
+        return remember(s, from, to, VmaFlag.wipeOnFork, 0);
+      case Advice.dontdump:
+        return remember(s, from, to, 0, VmaFlag.dontDump);
+      case Advice.dodump:
+        return remember(s, from, to, VmaFlag.dontDump, 0);
+      case Advice.mergeable:
+        return remember(s, from, to, 0, VmaFlag.mergeable);
+      case Advice.unmergeable:
+        return remember(s, from, to, VmaFlag.mergeable, 0);
+      default:
+        return -1;
+    }
+  }
 
   /** Reads the file pages behind [from, to) into the page cache. */
   function willNeed(s: number, from: number, to: number): number {
@@ -61,13 +121,12 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
    */
   function advise(s: number, from: number, to: number, advice: number): number {
     if (!mappings.inUserHalf(from, to)) return reject(Reject.badRange);
+    const known = rules.linux !== 0 ? linuxAdvice(s, from, to, advice) : -1;
+    if (known >= 0) return known;
     switch (advice as Advice) {
       case Advice.dontneed:
       case Advice.dontneedLocked:
-        for (let v = vmas.findFrom(tree[s]!, from); v !== 0 && start[v]! < to; v = vmas.next(tree[s]!, v)) {
-          mappings.zap(s, Math.max(from, start[v]!), Math.min(to, end[v]!));
-        }
-        return 1;
+        return dontNeed(s, from, to);
       case Advice.willneed:
         return willNeed(s, from, to);
       case Advice.populateRead:
@@ -109,7 +168,8 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
     if (all && (f & Flag.future) !== 0 && (f & Flag.current) === 0) return 1;
     const a = all ? 0 : from;
     const b = all ? mappings.userPages : to;
-    const code = mappings.changeFlags(s, a, b, 0, Flag.locked);
+    const onFault = rules.linux !== 0 && (f & Flag.onfault) !== 0 ? VmaFlag.lockOnFault : 0;
+    const code = mappings.changeFlags(s, a, b, 0, Flag.locked | onFault);
     if (code !== 0) return reject(code === ENOMEM ? Reject.outOfMemory : Reject.badRange);
     if ((f & Flag.onfault) !== 0) return 1;
     let done = 1;
@@ -124,7 +184,7 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
   function unlock(s: number, from: number, to: number): number {
     const all = from === 0 && to === 0;
     if (all) lockFuture[s] = 0;
-    const code = mappings.changeFlags(s, all ? 0 : from, all ? mappings.userPages : to, Flag.locked, 0);
+    const code = mappings.changeFlags(s, all ? 0 : from, all ? mappings.userPages : to, rules.linux !== 0 ? Flag.locked | VmaFlag.lockOnFault : Flag.locked, 0);
     return code === 0 ? 1 : reject(code === ENOMEM ? Reject.outOfMemory : Reject.badRange);
   }
 

@@ -8,6 +8,9 @@ import { Flag } from '../../traces/event.js';
 import { Access } from '../lookup/lookup-contract.js';
 import { Use } from './frames.js';
 import type { Kmap } from './kmap.js';
+import { makeLinuxFaults } from './linux-fault.js';
+import type { Huge } from './linux-huge.js';
+import type { Lineage } from './linux-lineage.js';
 import { VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
 import { VmaFlag } from './mappings.js';
@@ -26,7 +29,8 @@ export interface FaultOptions {
 
 export type Faults = ReturnType<typeof makeFaults>;
 
-export function makeFaults(machine: Machine, objects: Objects, mappings: Mappings, kmap: Kmap, options: FaultOptions) {
+/** `lineages` and `huge` are the linux policy's (unused by plain). */
+export function makeFaults(machine: Machine, objects: Objects, mappings: Mappings, kmap: Kmap, options: FaultOptions, lineages: Lineage, huge: Huge) {
   const { tables, lookup, vmas, frames, zeroFrame, rss, rssPeak, counters, tree, current, processFaults, processBreaks, leafTablesPeak, tablesPeak } = machine;
   const { pt, spaceTables, mapLeaf, findLeaf } = tables;
   const { ref, use, take, put } = frames;
@@ -170,6 +174,13 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     return counted();
   }
 
+  const { rules } = machine;
+  const parts = { addResident, subResident, noteTables, install, freshAnonymous, counted, noFrame };
+  const linuxFaults = makeLinuxFaults(machine, objects, kmap, parts, lineages, huge);
+  const linuxMissing = linuxFaults.missing;
+  const linuxProtected = linuxFaults.writeProtected;
+  const linux = rules.linux;
+
   /** Nothing covers the page: a stack below grows, a trace without mappings gets one. VMA or 0. */
   function uncovered(s: number, page: number): number {
     const above = vmas.findFrom(tree[s]!, page);
@@ -199,6 +210,10 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     if ((fl & need) === 0) return reject(Reject.protection);
     const nx = (fl & Flag.x) !== 0 ? 0 : Attr.noExecute;
     const q = findLeaf(s, hi, lo);
+    if (linux !== 0) {
+      if (q < 0) return linuxMissing(s, hi, lo, page, kind, v, fl, nx);
+      if (kind === Access.write && (pt[q]! & Attr.write) === 0) return linuxProtected(s, hi, lo, q, v, fl, nx);
+    }
     if (q < 0) return missing(s, hi, lo, page, kind, v, fl, nx);
     if (kind === Access.write && (pt[q]! & Attr.write) === 0) return writeProtected(s, hi, lo, q, fl, nx);
     throw new Error(`page fault (access ${kind}) on a leaf that allows it: ${hi}:${lo} of space ${s}`);
@@ -222,13 +237,17 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
    * counts them (mm_account_fault without registers). 1, or 0 at the first page that cannot be had.
    */
   function populate(s: number, from: number, to: number, write: boolean): number {
+    return linux !== 0 && rules.populate === 0 ? 1 : bring(s, from, to, write);
+  }
+  function bring(s: number, from: number, to: number, write: boolean): number {
     for (let page = from; page < to; page++) {
       const v = find(tree[s]!, page);
       if (v === 0) return reject(Reject.notMapped);
       const hi = Math.floor(page / 262144);
       const lo = (page - hi * 262144) << 12;
       const q = findLeaf(s, hi, lo);
-      const w = write && (flags[v]! & Flag.w) !== 0;
+      // Linux breaks copy-on-write beforehand, and so writes; shared pages it only reads (populate_vma_page_range).
+      const w = write && (flags[v]! & Flag.w) !== 0 && (linux === 0 || (flags[v]! & Flag.shared) === 0);
       if ((flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0) return 0;
       if (q < 0 || (w && (pt[q]! & Attr.write) === 0)) {
         if (fault(s, hi, lo, w ? Access.write : (flags[v]! & Flag.r) !== 0 ? Access.read : Access.fetch) === 0) return 0;
@@ -237,5 +256,22 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     return 1;
   }
 
-  return { fault, touch, resolve, populate, addResident, subResident, noteTables, freshAnonymous };
+  /** exec's argument pages, which the kernel puts at [from, to) before the program runs. 1, or 0 at the first that cannot be had. */
+  function execArgs(s: number, from: number, to: number): number {
+    if (linux === 0) return bring(s, from, to, true);
+    if (rules['exec-args'] === 0) return 1;
+    if (rules['exec-stack'] === 0) return bring(s, from, to, true);
+    // They are gathered in a stack at the top of the user half, which then moves to its place: its tables come and go.
+    const page = mappings.userPages - 2;
+    const hi = Math.floor(page / 262144);
+    if (tables.ensureTable(s, hi, (page - hi * 262144) << 12, 1) < 0) return noFrame();
+    noteTables(s);
+    const done = bring(s, from, to, true);
+    noteTables(s);
+    const last = vmas.last(tree[s]!);
+    tables.freeTables(s, page, page + 1, last === 0 ? 0 : vmas.end[last]!, mappings.userPages);
+    return done;
+  }
+
+  return { fault, touch, resolve, populate, execArgs, addResident, subResident, noteTables, freshAnonymous };
 }

@@ -46,17 +46,22 @@ export const STEP_BINS = 1024 + 32;
 /** Frames in a 2 MiB piece of memory, the unit of the picture. */
 export const PIECE_FRAMES = 512;
 
+/** Order of a block of 2 MiB. */
+const HUGE_ORDER = 9;
+
 export type Frames = ReturnType<typeof makeFrames>;
 
 export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   const total = map.frames;
   const ref = reserveInt32(total);
   const use = reserveUint8(total);
+  /** Order of the page-cache folio that a frame belongs to; 0 where none was told. */
+  const folioOrder = reserveUint8(total);
   const pieces = reserveUint16(Math.ceil(total / PIECE_FRAMES) * 8);
   const cells = new Int32Array(FrameCell.length);
   const allocSteps = new Float64Array(STEP_BINS);
   const freeSteps = new Float64Array(STEP_BINS);
-  const totals = new Float64Array(16); // [0] allocations, [1] frees as of the last spill, [2] failures, [3] the PMM's steps when last looked at
+  const totals = new Float64Array(16); // [0] allocations, [1] frees as of the last spill, [2] failures, [3] the PMM's steps when last looked at, [4] huge pages not to be had
   const allocate = pmm.allocate;
   const giveBack = pmm.free;
   const steps = pmm.steps;
@@ -144,7 +149,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   function spill(): void {
     totals[2]! += cells[FrameCell.failures]!;
     cells[FrameCell.failures] = 0;
-    totals[0] = -totals[2]!;
+    totals[0] = -(totals[2]! + totals[4]!);
     totals[1] = 0;
     for (let b = 0; b < STEP_BINS; b++) {
       totals[0]! += allocSteps[b]!;
@@ -176,6 +181,51 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     if (cells[FrameCell.used]! > cells[FrameCell.usedPeak]!) cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
     if (cells[FrameCell.byUse + Use.kernel]! > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + Use.kernel]!;
     return first;
+  }
+
+  /** 512 frames for one huge page of user memory, each with ref 1; first frame, or -1 when no such block is free. */
+  function takeHuge(u: number, who: number): number {
+    const first = allocate(HUGE_ORDER, FrameKind.movable, cells[FrameCell.cpu]!, -1, who);
+    allocSteps[bin(stepsTaken())]! += 1;
+    if (first < 0) {
+      // Not a failure: who asked takes a small page then.
+      totals[4]! += 1;
+      return -1;
+    }
+    ref.fill(1, first, first + PIECE_FRAMES);
+    use.fill(u, first, first + PIECE_FRAMES);
+    // A block of 512 frames is one whole piece, being aligned to its size.
+    const piece = first >>> HUGE_ORDER;
+    pieces[(piece << 3) | u]! += PIECE_FRAMES;
+    cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, piece + 1);
+    cells[FrameCell.byUse + u]! += PIECE_FRAMES;
+    cells[FrameCell.used]! += PIECE_FRAMES;
+    cells[FrameCell.usedPeak] = Math.max(cells[FrameCell.usedPeak]!, cells[FrameCell.used]!);
+    if (u <= Use.shared) {
+      cells[FrameCell.user]! += PIECE_FRAMES;
+      cells[FrameCell.userPeak] = Math.max(cells[FrameCell.userPeak]!, cells[FrameCell.user]!);
+    } else cells[FrameCell.kernelPeak] = Math.max(cells[FrameCell.kernelPeak]!, cells[FrameCell.byUse + u]!);
+    return first;
+  }
+
+  /** Drops one hold of each frame of a huge page; a page that nobody holds any part of goes back as one block. */
+  function putHuge(first: number): void {
+    let whole = 1;
+    for (let f = first; f < first + PIECE_FRAMES; f = (f + 1) | 0) whole &= ref[f] === 1 ? 1 : 0;
+    if (whole === 0) {
+      for (let f = first; f < first + PIECE_FRAMES; f = (f + 1) | 0) put(f);
+      return;
+    }
+    const u = use[first]!;
+    const code = giveBack(first, HUGE_ORDER, cells[FrameCell.cpu]!);
+    freeSteps[bin(stepsTaken())]! += 1;
+    if (code !== 0) throw new Error(`huge page ${first} could not be given back: error ${code}`);
+    ref.fill(0, first, first + PIECE_FRAMES);
+    use.fill(Use.free, first, first + PIECE_FRAMES);
+    pieces[((first >>> HUGE_ORDER) << 3) | u]! -= PIECE_FRAMES;
+    cells[FrameCell.byUse + u]! -= PIECE_FRAMES;
+    cells[FrameCell.used]! -= PIECE_FRAMES;
+    if (u <= Use.shared) cells[FrameCell.user]! -= PIECE_FRAMES;
   }
 
   function releaseBlock(first: number, order: number): void {
@@ -220,6 +270,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     map,
     ref,
     use,
+    folioOrder,
     pieces,
     cells,
     totals,
@@ -231,6 +282,8 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     reuse,
     takeBlock,
     releaseBlock,
+    takeHuge,
+    putHuge,
     spill,
     tableFrames,
     validate,

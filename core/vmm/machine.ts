@@ -14,8 +14,10 @@ import type { LookupConfig } from '../lookup/lookup-contract.js';
 import { makeLookup } from '../lookup/lookup.js';
 import type { FrameAllocator } from '../pmm/allocator.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
-import { makeFrames, Use } from './frames.js';
+import { makeFrames, PIECE_FRAMES, Use } from './frames.js';
 import { makePageIndex } from './page-index.js';
+import { PLAIN } from './policies.js';
+import type { Rules } from './policies.js';
 import { makeRejections } from './rejections.js';
 import { makeVmaStore } from './vma-tree.js';
 
@@ -34,6 +36,19 @@ export interface MachineOptions {
   /** The VMM's own objects take frames from the PMM. */
   readonly kernelHeap: boolean;
   readonly maxVmas?: number;
+  /** What the policy does; the textbook's if not given. */
+  readonly rules?: Rules;
+}
+
+/** Words of `huge`, the state of 2 MiB leaves over all spaces. */
+export const enum HugeCell {
+  /** Leaves that stand. */
+  leaves = 0,
+  /** Leaves dropped since their deposited tables were last let go. */
+  dropped = 1,
+  /** First frame of the huge zero page, -1 = not made, and the leaves that map it. */
+  zero = 2,
+  zeroUses = 3,
 }
 
 export type Machine = ReturnType<typeof makeMachine>;
@@ -82,11 +97,57 @@ export function makeMachine(options: MachineOptions) {
     if (f !== zeroFrame) ref[f] = (ref[f]! + 1) | 0;
   }
 
+  const rules = options.rules ?? PLAIN;
+  /** See HugeCell. */
+  const huge = new Int32Array(32);
+  huge[HugeCell.zero] = -1;
+  /** The space that a fork fills, whose resident pages are counted leaf by leaf. */
+  const copying = new Int32Array(32);
+
+  /** `dropped` and `copied` where leaves may be huge and a fork copies only some. */
+  function droppedLeaf(f: number, _flags: number, level: number): void {
+    if (level === 1) {
+      dropped(f);
+      return;
+    }
+    huge[HugeCell.leaves]! -= 1;
+    huge[HugeCell.dropped]! += 1;
+    if (f === huge[HugeCell.zero]) {
+      huge[HugeCell.zeroUses]! -= 1;
+      return;
+    }
+    const s = dropping[0]!;
+    if (s >= 0) {
+      rss[(s << 3) | Use.anonymous]! -= PIECE_FRAMES;
+      rss[s << 3]! -= PIECE_FRAMES;
+    }
+    frames.putHuge(f);
+  }
+  function copiedLeaf(f: number, _flags: number, level: number): void {
+    const b = copying[0]! << 3;
+    if (level === 1) {
+      if (f === zeroFrame) return;
+      ref[f] = (ref[f]! + 1) | 0;
+      const u = b | use[f]!;
+      rss[u] = (rss[u]! + 1) | 0;
+      rss[b] = (rss[b]! + 1) | 0;
+      return;
+    }
+    huge[HugeCell.leaves]! += 1;
+    if (f === huge[HugeCell.zero]) {
+      huge[HugeCell.zeroUses]! += 1;
+      return;
+    }
+    for (let g = f; g < f + PIECE_FRAMES; g = (g + 1) | 0) ref[g] = (ref[g]! + 1) | 0;
+    rss[b | Use.anonymous]! += PIECE_FRAMES;
+    rss[b]! += PIECE_FRAMES;
+  }
+
   const tables: PageTables = options.arch.create({
     frames: frames.tableFrames,
     totalFrames: options.map.frames,
     maxSpaces: MAX_SPACES,
-    observer: { dropped, copied },
+    observer: rules.linux !== 0 ? { dropped: droppedLeaf, copied: copiedLeaf } : { dropped, copied },
   });
   const lookup = makeLookup({ config: options.lookup, tables, cpus: options.cpus, maxSpaces: MAX_SPACES });
   const vmas = makeVmaStore(options.maxVmas === undefined ? {} : { maxVmas: options.maxVmas });
@@ -110,6 +171,9 @@ export function makeMachine(options: MachineOptions) {
   return {
     arch: options.arch,
     cpus: options.cpus,
+    rules,
+    huge,
+    copying,
     rejections,
     frames,
     zeroFrame,

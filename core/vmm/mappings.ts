@@ -10,17 +10,11 @@ import { Flag } from '../../traces/event.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
 import type { Machine } from './machine.js';
 import type { Objects } from './objects.js';
+import { makeProgramBreak } from './program-break.js';
 import { Reject } from './rejections.js';
+import { LINUX_BITS, VmaFlag } from './vma-flags.js';
 
-/** VMM bits of a VMA's flags, above the trace's. */
-export const enum VmaFlag {
-  /** Heap blocks live in it (counted as heap memory). */
-  blocks = 1 << 27,
-  /** Made for a block or an access that no recorded mapping holds. */
-  implicit = 1 << 28,
-  /** Grown by brk. */
-  heap = 1 << 29,
-}
+export { VmaFlag } from './vma-flags.js';
 
 /** Pages invalidated one by one; more flush the space's TLB entries (Linux: tlb_single_page_flush_ceiling = 33, on the nearest power of two here). */
 const FLUSH_CEILING = 32;
@@ -28,7 +22,7 @@ const FLUSH_CEILING = 32;
 export type Mappings = ReturnType<typeof makeMappings>;
 
 export function makeMappings(machine: Machine, objects: Objects) {
-  const { vmas, tables, lookup, kernelHeap, dropping, tree, vmPages, vmPagesPeak, vmasPeak, brk, brkStart, mmapCursor, heapPages, rejections } = machine;
+  const { vmas, tables, lookup, kernelHeap, dropping, tree, vmPages, vmPagesPeak, vmasPeak, mmapCursor, heapPages, rejections } = machine;
   const { start, end, flags, object, offset, lineage, heap } = vmas;
   const { find, findFrom, next, prev, insert, remove, setStart } = vmas;
   const { zapped, unmapRange } = tables;
@@ -38,7 +32,9 @@ export function makeMappings(machine: Machine, objects: Objects) {
   const { reject } = rejections;
 
   const ceiling: number = FLUSH_CEILING;
+  const linuxBits: number = machine.rules.linux !== 0 ? LINUX_BITS : 0;
   const keep: number =
+    linuxBits |
     Flag.r |
     Flag.w |
     Flag.x |
@@ -385,34 +381,6 @@ export function makeMappings(machine: Machine, objects: Objects) {
     return 0;
   }
 
-  /** brk: the first after exec sets the start (bytes). 0, -EINVAL, -ENOMEM. */
-  function setBreak(s: number, to: number): number {
-    if (!(to >= 0 && to <= userPages * 4096)) {
-      reject(Reject.badRange);
-      return EINVAL;
-    }
-    if (brkStart[s]! < 0) {
-      brkStart[s] = to;
-      brk[s] = to;
-      return 0;
-    }
-    if (to < brkStart[s]!) {
-      reject(Reject.noBreak);
-      return EINVAL;
-    }
-    const oldPage = Math.ceil(brk[s]! / 4096);
-    const newPage = Math.ceil(to / 4096);
-    if (newPage > oldPage) {
-      const v = map(s, oldPage, newPage, Flag.r | Flag.w | Flag.fixed | VmaFlag.heap | machine.lockFuture[s]!, 0, 0);
-      if (v < 0) return v;
-    } else if (newPage < oldPage) {
-      const code = unmap(s, newPage, oldPage);
-      if (code !== 0) return code;
-    }
-    brk[s] = to;
-    return 0;
-  }
-
   /** Grows a stack VMA down to the page; 1 when it now contains it. */
   function growDown(s: number, v: number, to: number): number {
     const p = prev(tree[s]!, v);
@@ -423,8 +391,19 @@ export function makeMappings(machine: Machine, objects: Objects) {
     return 1;
   }
 
+  /** The VMA at the page is locked. */
+  function locked(s: number, page: number): boolean {
+    return (flags[find(tree[s]!, page)]! & Flag.locked) !== 0;
+  }
+
+  /** Makes every page of [from, to) a small one: there are no others here. 1, or 0 without frames. */
+  function flatten(_s: number, _from: number, _to: number): number {
+    return 1;
+  }
+
   return {
     userPages,
+    keep,
     account,
     accountHeap,
     markBlocks,
@@ -439,7 +418,9 @@ export function makeMappings(machine: Machine, objects: Objects) {
     changeFlags,
     protect,
     remap,
-    setBreak,
+    setBreak: makeProgramBreak(machine, userPages, { map, unmap }),
+    flatten,
+    locked,
     growDown,
     zap,
     shootdown,

@@ -32,6 +32,8 @@ export const enum ObjectCell {
   live = 2,
   /** 1 from the filling of a page that was marked absent until the fault that asked for it is counted. */
   needsIo = 3,
+  /** The object of the vdso, 0 = not made yet. */
+  vdso = 4,
 }
 
 export type Objects = ReturnType<typeof makeObjects>;
@@ -78,6 +80,7 @@ export function makeObjects(machine: Machine) {
     pages.clear(o);
     pages.clear(o + MAX_OBJECTS);
     if (traceId[o] !== 0) byId.delete(traceId[o]!);
+    if (cells[ObjectCell.vdso] === o) cells[ObjectCell.vdso] = 0;
     kernelHeap.free(handle[o]!);
     kind[o] = ObjectKind.none;
     nextFree[o] = cells[ObjectCell.freeHead]!;
@@ -140,6 +143,7 @@ export function makeObjects(machine: Machine) {
     const isFile = kind[o] === ObjectKind.file;
     const f = frames.take(isFile ? Use.file : Use.shared, isFile ? FrameKind.reclaimable : FrameKind.movable, -1, o);
     if (f < 0) return ENOMEM;
+    frames.folioOrder[f] = 0;
     if (pages.insert(o, index, f) !== 0) {
       frames.release(f);
       return ENOMEM;
@@ -150,13 +154,33 @@ export function makeObjects(machine: Machine) {
     return f;
   }
 
-  /** `cache` events: pages come to (present) or leave (absent) the page cache; mapped pages stay. 0 or -ENOMEM. */
-  function cache(o: number, first: number, count: number, present: boolean): number {
+  /** Frame of a page that the object has: any page of a file that is not known to be absent, else one that was filled before. -1 if it has none. */
+  function cached(o: number, index: number): number {
+    const f = pages.lookup(o, index);
+    if (f >= 0 || kind[o] !== ObjectKind.file) return f;
+    if (pages.count(o + MAX_OBJECTS) > 0 && pages.lookup(o + MAX_OBJECTS, index) >= 0) return -1;
+    const g = fill(o, index);
+    return g < 0 ? -1 : g;
+  }
+
+  /** The object that holds the vdso's pages; index or -ENOMEM. It is kept for the whole run, and dropped like a file nobody maps. */
+  function vdso(): number {
+    const o = cells[ObjectCell.vdso]!;
+    if (o !== 0) return o;
+    const made = create(ObjectKind.file, 0, -1);
+    if (made > 0) cells[ObjectCell.vdso] = made;
+    return made;
+  }
+
+  /** `cache` events: pages come to (present) or leave (absent) the page cache, in folios of an order; mapped pages stay. 0 or -ENOMEM. */
+  function cache(o: number, first: number, count: number, present: boolean, order = 0): number {
     for (let p = first; p < first + count; p++) {
       if (present) {
         if (pages.lookup(o, p) < 0) {
           pages.remove(o + MAX_OBJECTS, p);
-          if (fill(o, p) < 0) return ENOMEM;
+          const f = fill(o, p);
+          if (f < 0) return ENOMEM;
+          frames.folioOrder[f] = order;
         }
       } else {
         const f = pages.lookup(o, p);
@@ -176,5 +200,5 @@ export function makeObjects(machine: Machine) {
     for (let o = 1; o <= cells[ObjectCell.last]!; o++) if (kind[o] !== ObjectKind.none && maps[o] === 0) destroy(o);
   }
 
-  return { kind, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cache, dropUnmapped };
+  return { kind, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cached, vdso, cache, dropUnmapped };
 }

@@ -11,7 +11,8 @@ import { KernelCache } from '../heap/kernel-heap-contract.js';
 import { IntMap } from '../int-map.js';
 import type { ProcessPeaks } from '../replay/result.js';
 import { Use } from './frames.js';
-import { MAX_PROCESSES, MAX_SPACES, VmmCounter } from './machine.js';
+import type { LinuxFork } from './linux-fork.js';
+import { HugeCell, MAX_PROCESSES, MAX_SPACES, VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
 import type { Objects } from './objects.js';
 import { VmaFlag } from './mappings.js';
@@ -25,10 +26,13 @@ export interface SpaceFollower {
 
 export type Processes = ReturnType<typeof makeProcesses>;
 
-export function makeProcesses(machine: Machine, objects: Objects, mappings: Mappings, follower: SpaceFollower) {
+/** `linuxFork` is the linux policy's (unused by plain). */
+export function makeProcesses(machine: Machine, objects: Objects, mappings: Mappings, follower: SpaceFollower, linuxFork: LinuxFork) {
   const { tables, lookup, vmas, kernelHeap, users, tree, spaceHandle, lockFuture, leafTablesPeak, tablesPeak, vmasPeak } = machine;
   const { vmPages, vmPagesPeak, brk, brkStart, mmapCursor, rss, rssPeak, dropping, counters } = machine;
   const { heap, object, flags, start, end } = vmas;
+  const linux = machine.rules.linux;
+  const sharesMm = linux === 0 || machine.rules['shared-mm'] !== 0;
 
   const slots = new IntMap(256);
   const pidOf = reserveFloat64(MAX_PROCESSES);
@@ -109,6 +113,8 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
     follower.destroyed(s);
     dropping[0] = -2;
     if (tables.destroySpace(s) !== 0) throw new Error(`address space ${s} has no tables`);
+    // The deposited tables of its huge leaves went with it.
+    machine.huge[HugeCell.dropped] = 0;
     const t = tree[s]!;
     for (let v = vmas.first(t); v !== 0; v = vmas.next(t, v)) releaseVma(v);
     vmas.destroyTree(t, 1);
@@ -169,12 +175,13 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
   /** Copies space `from` for a child. Index of the copy or -ENOMEM (nothing remains). */
   function copySpace(from: number): number {
     const t = vmas.clone(tree[from]!);
+    const leftOut = linux !== 0 ? linuxFork.leaveOut(t) : 0;
     const s = createSpace(t);
     if (s < 0) {
       vmas.destroyTree(t, 1);
       return ENOMEM;
     }
-    vmPages[s] = vmPages[from]!;
+    vmPages[s] = vmPages[from]! - leftOut;
     vmPagesPeak[s] = vmPages[s]!;
     vmasPeak[s] = vmas.count(t);
     brk[s] = brk[from]!;
@@ -198,7 +205,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
       rss[b | u] = rss[a | u]!;
       rssPeak[b | u] = rss[a | u]!;
     }
-    if (complete && tables.copySpace(from, s) === 0) {
+    if (complete && (linux !== 0 ? linuxFork.copyTables(from, s) : tables.copySpace(from, s)) === 0) {
       // Both may hold writable translations of pages that are shared from now on.
       lookup.flushSpace(from);
       const n = tables.spaceTables;
@@ -226,7 +233,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
     const h = kernelHeap.alloc(KernelCache.process);
     if (h === 0) return ENOMEM;
     const from = space[p]! - 1;
-    const s = shareVm ? from : copySpace(from);
+    const s = shareVm && sharesMm ? from : copySpace(from);
     if (s < 0) {
       kernelHeap.free(h);
       return ENOMEM;

@@ -10,6 +10,7 @@ import { Access } from '../lookup/lookup-contract.js';
 import type { Faults } from './fault.js';
 import { FrameCell, Use } from './frames.js';
 import type { Kmap } from './kmap.js';
+import type { Lineage } from './linux-lineage.js';
 import { VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
 import type { Mappings } from './mappings.js';
@@ -18,11 +19,12 @@ import type { Objects } from './objects.js';
 
 export type Sharing = ReturnType<typeof makeSharing>;
 
-export function makeSharing(machine: Machine, objects: Objects, mappings: Mappings, faults: Faults, kmap: Kmap) {
+export function makeSharing(machine: Machine, objects: Objects, mappings: Mappings, faults: Faults, kmap: Kmap, lineages: Lineage) {
   const { vmas, tables, lookup, frames, zeroFrame, tree, pages, counters } = machine;
-  const { start, end, flags, object, offset } = vmas;
+  const { start, end, flags, object, offset, lineage } = vmas;
   const { ref, use } = frames;
   const { pt } = tables;
+  const linux = machine.rules.linux;
 
   /** Moves one present private page of the space into object `o` at `index`. 0 or -ENOMEM. */
   function moveIn(s: number, hi: number, lo: number, q: number, o: number, index: number): number {
@@ -55,8 +57,11 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     return 0;
   }
 
-  /** Memory ran out halfway: pages [from, to) that went into object `o` are private again; the object goes. */
-  function moveBack(s: number, o: number, from: number, to: number): void {
+  /** Memory ran out halfway: pages of VMA `v` below `to` that went into object `o` are private again; the object goes. */
+  function moveBack(s: number, v: number, o: number, to: number): void {
+    const from = start[v]!;
+    // Copies of file pages are anonymous now.
+    if (linux !== 0 && lineage[v] === 0) lineages.prepare(s, v);
     for (let i = pages.nextFrom(o, 0); i >= 0 && from + i < to; i = pages.nextFrom(o, i + 1)) {
       const f = pages.remove(o, i);
       const hi = Math.floor((from + i) / 262144);
@@ -82,6 +87,11 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     if (o < 0) return ENOMEM;
     const from = start[v]!;
     const source = object[v]!;
+    if (mappings.flatten(s, from, end[v]!) === 0) {
+      objects.acquire(o);
+      objects.releaseMap(o);
+      return ENOMEM;
+    }
     // Pages without any right are not present: they come along like the others.
     const hidden = (flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0;
     if (hidden) tables.protectRange(s, from, end[v]!, 0, Attr.present);
@@ -98,13 +108,13 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
         // The file's content must come along: fault it in, then copy it like any other page.
         if (hidden || faults.fault(s, hi, lo, Access.read) === 0) {
           if (frames.cells[FrameCell.failed] === 0) continue;
-          moveBack(s, o, from, p);
+          moveBack(s, v, o, p);
           return ENOMEM;
         }
         q = tables.findLeaf(s, hi, lo);
       }
       if (moveIn(s, hi, lo, q, o, p - from) !== 0) {
-        moveBack(s, o, from, p);
+        moveBack(s, v, o, p);
         if (hidden) hide(s, from, end[v]!);
         return ENOMEM;
       }
@@ -114,6 +124,7 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     if (source !== 0) objects.releaseMap(source);
     object[v] = o;
     offset[v] = 0;
+    lineage[v] = 0;
     flags[v]! |= Flag.shared;
     return o;
   }

@@ -9,6 +9,10 @@ import { makeAdvice } from './advice.js';
 import { audit } from './audit.js';
 import { makeFaults } from './fault.js';
 import { makeKmap } from './kmap.js';
+import { makeLinuxFork } from './linux-fork.js';
+import { makeHuge } from './linux-huge.js';
+import { makeLineage } from './linux-lineage.js';
+import { makeLinuxMappings } from './linux-mappings.js';
 import { makeMachine, VmmCounter } from './machine.js';
 import type { MachineOptions } from './machine.js';
 import { makeMappings } from './mappings.js';
@@ -30,12 +34,16 @@ export function makeVmm(options: VmmOptions) {
   const { rejections, counters, vmas, tree } = machine;
   const { reject } = rejections;
   const objects = makeObjects(machine);
-  const mappings = makeMappings(machine, objects);
+  const lineages = makeLineage(machine);
+  const huge = makeHuge(machine);
+  const base = makeMappings(machine, objects);
+  const { rules } = machine;
+  const mappings = rules.linux !== 0 ? makeLinuxMappings(machine, base, lineages, huge) : base;
   const kmap = makeKmap(machine);
   const heap: ProcessHeap = options.heapLayout.create(machine, mappings);
-  const processes = makeProcesses(machine, objects, mappings, heap);
-  const faults = makeFaults(machine, objects, mappings, kmap, options);
-  const sharing = makeSharing(machine, objects, mappings, faults, kmap);
+  const processes = makeProcesses(machine, objects, mappings, heap, makeLinuxFork(machine, mappings.userPages, lineages));
+  const faults = makeFaults(machine, objects, mappings, kmap, options, lineages, huge);
+  const sharing = makeSharing(machine, objects, mappings, faults, kmap, lineages);
   const advice = makeAdvice(machine, objects, mappings, faults);
   const { space } = processes;
 
@@ -71,10 +79,11 @@ export function makeVmm(options: VmmOptions) {
     let o = 0;
     if (id !== 0) o = objects.find(id);
     else if ((flags & Flag.shared) !== 0) o = objects.create(ObjectKind.transient, 0, -1);
+    else if ((flags & Flag.vdso) !== 0 && rules.vdso !== 0) o = objects.vdso();
     if (o < 0) return reject(Reject.outOfMemory);
     // Held while what lies there goes, which may be the object's last mapping.
     if (o !== 0) objects.acquire(o);
-    const v = mappings.map(s, from, to, flags | machine.lockFuture[s]!, o, o === 0 ? 0 : Math.floor(offset / 4096));
+    const v = mappings.map(s, from, to, flags | machine.lockFuture[s]!, o, id === 0 ? 0 : Math.floor(offset / 4096));
     if (o !== 0) objects.releaseMap(o);
     if (v < 0) return outcome(v, Reject.badRange);
     if (((flags & (Flag.populate | Flag.locked)) | machine.lockFuture[s]!) !== 0)
@@ -91,7 +100,9 @@ export function makeVmm(options: VmmOptions) {
   }
 
   function mremap(s: number, to: number, newBytes: number, from: number, oldBytes: number, flags: number): number {
+    const locked = rules.linux !== 0 && newBytes > oldBytes && mappings.locked(s, Math.floor(from / 4096));
     const code = mappings.remap(s, Math.floor(from / 4096), pagesUp(oldBytes), Math.floor(to / 4096), pagesUp(newBytes), (flags & Flag.dontunmap) !== 0);
+    if (code === 0 && locked) faults.populate(s, Math.floor(to / 4096) + pagesUp(oldBytes), Math.floor(to / 4096) + pagesUp(newBytes), true);
     return outcome(code, Reject.badMremap);
   }
 
@@ -121,7 +132,8 @@ export function makeVmm(options: VmmOptions) {
     if (machine.tables.findLeaf(s, hi, lo) < 0 && faults.fault(s, hi, lo, 0) === 0) return 0;
     const q = machine.tables.findLeaf(s, hi, lo);
     if (q < 0 || kmapped.has(`${pid}:${page}`)) return reject(Reject.kmapWindow);
-    const f = machine.tables.pt[q + 1]!;
+    if (mappings.flatten(s, page, page + 1) === 0) return reject(Reject.outOfMemory);
+    const f = machine.tables.pt[machine.tables.findLeaf(s, hi, lo) + 1]!;
     const slot = kmap.map(f);
     if (slot < 0) return reject(Reject.kmapWindow);
     kmap.pin(slot);
@@ -150,6 +162,7 @@ export function makeVmm(options: VmmOptions) {
   function settle(): void {
     objects.dropUnmapped();
     machine.kernelHeap.reap();
+    huge.shrink();
   }
 
   return {

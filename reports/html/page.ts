@@ -72,7 +72,10 @@ function chaptersOf(model: ReportModel): Chapter[] {
     content: markup`<p class="lead">The same traces, configuration and version give the same bytes in every deterministic file.</p>
       ${repeatSection(model)}`,
   };
+  const verified = model.run.cells.some(({ verification }) => verification !== undefined);
   const sections = [
+    // What a verification is about comes first in its report.
+    ...(verified ? [proofSection] : []),
     matrixSection(model),
     memorySection,
     tablesSection,
@@ -80,7 +83,7 @@ function chaptersOf(model: ReportModel): Chapter[] {
     pictureSection,
     fragmentationSection,
     workSection,
-    proofSection,
+    ...(verified ? [] : [proofSection]),
     lossSection,
   ];
   const chapters = [

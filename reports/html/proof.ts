@@ -11,19 +11,10 @@ import { markup } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
 import type { Section } from './section.js';
+import { quantityName } from './quantity.js';
+import { verifiedBlock } from './verified.js';
 import { namedAll } from './words.js';
 import { compact, grouped } from '../format.js';
-
-const NAMES: Readonly<Record<string, string>> = {
-  vm_size_kb: 'VmSize',
-  vm_pte_kb: 'VmPTE',
-  rss_anon_kb: 'RssAnon',
-  rss_file_kb: 'RssFile',
-  rss_shmem_kb: 'RssShmem',
-  minor_faults: 'minor faults',
-  major_faults: 'major faults',
-};
-const nameOf = (quantity: string): string => NAMES[quantity] ?? quantity.replaceAll('_', ' ');
 
 interface Scaled {
   readonly factor: number;
@@ -83,9 +74,9 @@ function chart(trace: ReportTrace, summary: SampleSummary, samples: readonly Sam
     axis.svg,
   ];
   const exact = `${grouped(summary.exact)} of ${grouped(judged(summary))} exact`;
-  const says = `${nameOf(summary.quantity)} of ${trace.name}: predicted and measured, ${exact}, largest error ${compact(summary.max_error)} ${summary.quantity.endsWith('_kb') ? 'KiB' : ''}`;
+  const says = `${quantityName(summary.quantity)} of ${trace.name}: predicted and measured, ${exact}, largest error ${compact(summary.max_error)} ${summary.quantity.endsWith('_kb') ? 'KiB' : ''}`;
   return markup`<div class="sm">
-    <h4>${nameOf(summary.quantity)} <span class="sub">${exact}</span></h4>
+    <h4>${quantityName(summary.quantity)} <span class="sub">${exact}</span></h4>
     ${drawing(below, says, content.join(''))}
   </div>`;
 }
@@ -96,19 +87,21 @@ function isFlat(samples: readonly SamplePoint[]): boolean {
 }
 
 function summaryTable(trace: ReportTrace, groups: readonly { value: readonly SampleSummary[]; strategies: readonly ReportStrategy[] }[]): Markup {
+  const several = trace.strategies.length > 1;
   const rows = groups.flatMap(({ value, strategies }) =>
     value.map((s) => {
       const all = s.exact === judged(s);
       const width = judged(s) === 0 ? 0 : (s.exact / judged(s)) * 100;
       return markup`<tr>
-        <th scope="row">${nameOf(s.quantity)}</th>
-        <td class="t">${namedAll(strategies, trace)}</td>
-        <td>${grouped(s.samples)}</td>
-        <td>${grouped(s.racy)}</td>
+        <th scope="row">${quantityName(s.quantity)}</th>
+        ${several ? markup`<td class="t">${namedAll(strategies, trace)}</td>` : null}
+        <td>${grouped(judged(s))}</td>
         <td class="${all ? '' : 'bad'}">
-          ${all ? 'all' : grouped(s.exact)}<span class="bar in" aria-hidden="true"><i style="width:${grouped(width, 1)}%"></i></span>
+          ${grouped(s.exact)}<span class="bar in" aria-hidden="true"><i style="width:${grouped(width, 1)}%"></i></span>
         </td>
-        <td>${compact(s.max_error)} ${s.quantity.endsWith('_kb') ? 'KiB' : ''}</td>
+        <td>${grouped(judged(s) - s.exact)}</td>
+        <td>${compact(s.max_error)}${s.max_error > 0 && s.quantity.endsWith('_kb') ? ' KiB' : ''}</td>
+        <td>${grouped(s.racy)}</td>
       </tr>`;
     }),
   );
@@ -118,11 +111,12 @@ function summaryTable(trace: ReportTrace, groups: readonly { value: readonly Sam
       <thead>
         <tr>
           <th scope="col">quantity</th>
-          <th scope="col" class="t">strategy</th>
+          ${several ? markup`<th scope="col" class="t">strategy</th>` : null}
           <th scope="col">samples</th>
-          <th scope="col">racy, not judged</th>
           <th scope="col">exact</th>
+          <th scope="col">not exact</th>
           <th scope="col">largest error</th>
+          <th scope="col">racy, not judged</th>
         </tr>
       </thead>
       <tbody>
@@ -132,10 +126,15 @@ function summaryTable(trace: ReportTrace, groups: readonly { value: readonly Sam
   );
 }
 
+function commandOf({ cell }: ReportStrategy, pid: number): string {
+  const command = cell.processes.find((process) => process.pid === pid)?.command ?? '';
+  return command === '' ? '' : ` (${command})`;
+}
+
 function body(trace: ReportTrace): Markup | null {
   const have = trace.strategies.filter(({ cell }) => cell.sampleSummary.length > 0);
   if (have.length === 0) return null;
-  const { samples, sampleSummary } = have[0].cell;
+  const { samples, sampleSummary, verification } = have[0].cell;
   const charts = sampleSummary.flatMap((summary) => {
     const own = samples.filter((s) => s.quantity === summary.quantity);
     return own.length > 1 && !isFlat(own) ? [chart(trace, summary, own)] : [];
@@ -143,12 +142,13 @@ function body(trace: ReportTrace): Markup | null {
   const who: Part =
     samples.length === 0
       ? null
-      : markup`<p class="cap">Process ${samples[0].pid}${have.length > 1 ? markup`, replayed with ${have[0].label}` : null}. Time since its first sample.</p>`;
+      : markup`<p class="cap">Drawn: process ${samples[0].pid}${commandOf(have[0], samples[0].pid)}, the one with most
+          samples${have.length > 1 ? markup`, replayed with ${have[0].label}` : null}; time since its first. Counts are of all processes.</p>`;
   return markup`<div class="grid4">${charts}</div>
     ${who}${summaryTable(
       trace,
       sharing(have, ({ cell }) => cell.sampleSummary),
-    )}`;
+    )}${verification === undefined ? null : verifiedBlock(trace.name, verification)}`;
 }
 
 export const proofSection: Section = {

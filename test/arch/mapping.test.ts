@@ -196,3 +196,49 @@ describe('large pages', () => {
     expect(tables.mapLeaf(-1, -1, 0, 3, 0)).toBe(EEXIST);
   });
 });
+
+describe('what a policy that keeps tables needs', () => {
+  it('freeTables up to a level leaves the tables above it', () => {
+    const { tables } = withSpace();
+    for (let i = 0; i < 3; i++) tables.mapLeaf(0, 3, i * 2 * MIB, Attr.present, 7);
+    const first = (3 * GIB) / PAGE;
+    tables.unmapRange(0, first, first + 3 * 512, 1);
+    const levels = (): number[] => [1, 2, 3].map((level) => tables.spaceTables[level]!);
+    expect(levels()).toEqual([3, 1, 1]);
+    expect(tables.freeTables(0, first, first + 3 * 512, first + 512, first + 1024, 1)).toBe(1);
+    expect(levels()).toEqual([2, 1, 1]);
+    expect(tables.freeTables(0, first, first + 3 * 512, 0, TOP / PAGE, 1)).toBe(2);
+    expect(levels()).toEqual([0, 1, 1]);
+    expect(tables.freeTables(0, first, first + 3 * 512, 0, TOP / PAGE)).toBe(2);
+    expect(levels()).toEqual([0, 0, 0]);
+    tables.validate();
+  });
+
+  it('moveLeafTable takes a PT and its leaves to another slot, once there is a PD and nothing stands there', () => {
+    const { tables, dropped } = withSpace();
+    const from = (3 * GIB) / PAGE;
+    const to = (5 * GIB + 4 * MIB) / PAGE;
+    tables.mapLeaf(0, 3, 9 * PAGE, Attr.present | Attr.write, 7);
+    expect(tables.moveLeafTable(0, from, to)).toBe(0);
+    expect(tables.ensureTable(0, 5, 4 * MIB, 2)).toBeGreaterThan(0);
+    expect(tables.moveLeafTable(0, from, to)).toBe(1);
+    expect([tables.vgetmapping(0, 3 * GIB + 9 * PAGE), tables.vgetmapping(0, 5 * GIB + 4 * MIB + 9 * PAGE)]).toEqual([-1, 7 * PAGE]);
+    expect(tables.moveLeafTable(0, from, to)).toBe(0);
+    tables.mapLeaf(0, 3, 0, Attr.present, 8);
+    expect(tables.moveLeafTable(0, from, to)).toBe(0);
+    expect(dropped).toEqual([]);
+    tables.validate();
+  });
+
+  it('copyRange makes the tables that the source has, even where they hold nothing', () => {
+    const { tables, copied } = withSpace();
+    expect(tables.createSpace(1)).toBe(0);
+    expect(tables.ensureTable(0, 3, 0, 1)).toBeGreaterThan(0);
+    expect(tables.ensureTable(0, 3, 4 * MIB, 1)).toBeGreaterThan(0);
+    const first = (3 * GIB) / PAGE;
+    expect(tables.copyRange(0, 1, first, first + 1)).toBe(0);
+    expect([1, 2, 3].map((level) => tables.spaceTables[8 + level])).toEqual([1, 1, 1]);
+    expect(copied).toEqual([]);
+    tables.validate();
+  });
+});

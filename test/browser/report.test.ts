@@ -11,6 +11,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportHtml } from '../../reports/html/page.js';
 import { sampleMetrics, sampleRun } from '../reports/sample-run.js';
+import { sampleVerification } from '../reports/sample-verification.js';
 import { browserSuite, findChromium, leftOut } from './chromium.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -31,6 +32,9 @@ beforeAll(() => {
   const many = ['bitmap', 'free-stack', 'buddy', 'buddy-pcp', 'llfree', 'bitmap-first-fit', 'another', 'one-more', 'the-ninth'];
   writeFileSync(join(dir, 'many.html'), reportHtml(sampleRun({ traces: 1, points: 60, pmms: many }), sampleMetrics));
   writeFileSync(join(dir, 'traces.html'), reportHtml(sampleRun({ traces: 8, points: 30, pmms: ['bitmap', 'buddy'] }), sampleMetrics));
+  const run = sampleRun({ traces: 2, points: 30, pmms: ['buddy'] });
+  const verified = { ...run, cells: run.cells.map((cell) => ({ ...cell, verification: sampleVerification })) };
+  writeFileSync(join(dir, 'verified.html'), reportHtml(verified, sampleMetrics));
   writeFileSync(join(dir, 'large.html'), reportHtml(sampleRun({ traces: 3, points: 60, memoryMiB: 65536 }), sampleMetrics));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -104,7 +108,7 @@ browserSuite('report.html', [
       await page.context().close();
     },
   ],
-  ...['two', 'small', 'many', 'large'].flatMap((name) =>
+  ...['two', 'small', 'many', 'large', 'verified'].flatMap((name) =>
     [1400, 700, 400].map(
       (width) =>
         [

@@ -99,7 +99,7 @@ describe('requests', () => {
     await expect(wrong('window', '5..5')).rejects.toThrow('--window 5..5: holds no event');
     await expect(wrong('window', '5-9')).rejects.toThrow('--window 5-9: expected FROM..TO');
     await expect(wrong('pid', '1,x')).rejects.toThrow('--pid x: expected a whole number from 0');
-    await expect(wrong('policy', 'linux')).rejects.toThrow('--policy linux: unknown name (known: plain)');
+    await expect(wrong('policy', 'lunix')).rejects.toThrow('--policy lunix: unknown name (known: plain, linux)');
     await expect(wrong('memory', '12')).rejects.toThrow('--memory: 12 bytes hold no frame');
     await expect(wrong('tlb', 'defalt')).rejects.toThrow('--tlb defalt: unknown name, did you mean default?');
     await expect(wrong('tlb', './nowhere.json')).rejects.toThrow('--tlb ./nowhere.json: cannot read: no such file or directory');

@@ -284,6 +284,7 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
       pmm,
       heap: 'recorded',
       policy: 'plain',
+      without: [],
       tlb: 'default',
       touch: trace === 0 ? 'all' : 'recorded',
       memoryBytes: total * 4096,

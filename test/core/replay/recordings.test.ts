@@ -21,6 +21,7 @@ function replay(file: string, change: Partial<CellSpec>): CellResult {
       pmm: 'buddy',
       heap: 'recorded',
       policy: 'plain',
+      without: [],
       touch: 'auto',
       tlb: lookupConfig('default'),
       map: memoryMapFromSize(MEMORY),

@@ -6,6 +6,7 @@ import { memoryMapFromSize } from '../../../core/pmm/memory-map.js';
 import { pmms } from '../../../core/pmm/registry.js';
 import { makeReplayer } from '../../../core/replay/replayer.js';
 import { FrameCell } from '../../../core/vmm/frames.js';
+import { rulesOf } from '../../../core/vmm/policies.js';
 import { makeVmm } from '../../../core/vmm/vmm.js';
 import type { Vmm } from '../../../core/vmm/vmm.js';
 import { createBlock } from '../../../traces/event.js';
@@ -20,6 +21,8 @@ export interface RigOptions {
   readonly kernelHeap?: boolean;
   readonly touchBlocks?: boolean;
   readonly cpus?: number;
+  readonly policy?: string;
+  readonly without?: readonly string[];
 }
 export interface Rig {
   vmm: Vmm;
@@ -41,6 +44,7 @@ export function buildRig(options: RigOptions = {}): Rig {
     kernelHeap,
     heapLayout: heaps.get(heap),
     implicitMappings,
+    rules: rulesOf(options.policy ?? 'plain', options.without ?? []),
   });
   const start = vmm.machine.frames.cells[FrameCell.used]!;
   const block = createBlock();

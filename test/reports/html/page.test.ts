@@ -3,6 +3,7 @@ import type { CellResult, RunResult } from '../../../core/replay/result.js';
 import { metrics as registered } from '../../../core/metrics/registry.js';
 import { reportHtml } from '../../../reports/html/page.js';
 import { sampleMetrics, sampleRun } from '../sample-run.js';
+import { sampleVerification } from '../sample-verification.js';
 
 const run = sampleRun({ points: 60 });
 const page = reportHtml(run, sampleMetrics);
@@ -141,6 +142,20 @@ describe('report.html', () => {
     expect(proof).toContain('VmPTE 59 of 59 exact');
     expect(proof).toMatch(/RssAnon 4\d of 59 exact/);
     expect(proof).toContain('no difference');
+  });
+
+  it('of a verification puts the proof first, with the verdict, faults, first divergences and limits', () => {
+    expect(withoutTags(section(page, 'proof'))).not.toContain('at recorded faults');
+    const verified = changed(() => ({ verification: sampleVerification }));
+    const text = reportHtml(verified, sampleMetrics);
+    expect([...text.matchAll(/<section id="(\w+)"/g)].map((m) => m[1]).slice(0, 3)).toEqual(['answer', 'overview', 'proof']);
+    const proof = withoutTags(section(text, 'proof'));
+    expect(proof).toContain('Not every sample is exact.');
+    expect(proof).toContain('RssAnon, 200 samples: khugepaged.');
+    expect(proof).toContain('Not covered by the model: swap.');
+    expect(proof).toMatch(/VmPTE 1.234 0\.500000 s 7 \(cc1\) 52 KiB 60 KiB write \(event 1.233\), 7f0000000000-7f0000002000 rw-p \/lib\/libc\.so\.6/);
+    expect(proof).toMatch(/copy-on-write breaks 500 498 −2 400 copied, 98 reused/);
+    expect(proof).toMatch(/read 5 no fault expected event 77, 7 \(cc1\): no mapping there/);
   });
 
   it('refuses a metric nobody described, and a run of nothing', () => {

@@ -1,0 +1,233 @@
+/**
+ * Page faults under the `linux` policy: what core/vmm/fault.ts does when no leaf maps the page, or one that forbids the write.
+ *
+ * Models: mm/memory.c of Linux 6.18: do_anonymous_page, do_read_fault with do_fault_around, do_cow_fault, do_shared_fault, do_wp_page; mm/filemap.c
+ * filemap_map_pages; the huge faults of linux-huge.ts. A read fault on a file maps the cached pages of a window of 16 around it, one on shared memory those
+ * that the object has; a write fault maps one page. A private write gives its VMA a lineage.
+ *
+ * Not modelled: readahead (a page that was not cached comes alone), folios of shared memory, userfaultfd, swap.
+ */
+import { Attr, ENOMEM } from '../../arch/arch.js';
+import { Flag } from '../../traces/event.js';
+import { Access } from '../lookup/lookup-contract.js';
+import { FrameCell, PIECE_FRAMES, Use } from './frames.js';
+import type { Kmap } from './kmap.js';
+import type { Huge } from './linux-huge.js';
+import type { Lineage } from './linux-lineage.js';
+import { HugeCell, VmmCounter } from './machine.js';
+import type { Machine } from './machine.js';
+import { ObjectKind } from './objects.js';
+import type { Objects } from './objects.js';
+import { Reject } from './rejections.js';
+import { VmaFlag } from './vma-flags.js';
+
+/** Pages of the window (fault_around_bytes, 64 KiB). */
+const AROUND = 16;
+/** Entries of a PT. */
+const ENTRIES = 512;
+
+/** What faults of every policy share (core/vmm/fault.ts). */
+export interface FaultParts {
+  addResident(s: number, u: number): void;
+  subResident(s: number, u: number): void;
+  noteTables(s: number): void;
+  install(s: number, hi: number, lo: number, f: number, bits: number, held: number): number;
+  freshAnonymous(s: number): number;
+  counted(): number;
+  noFrame(): number;
+}
+
+export function makeLinuxFaults(machine: Machine, objects: Objects, kmap: Kmap, parts: FaultParts, lineages: Lineage, huge: Huge) {
+  const { tables, lookup, vmas, frames, zeroFrame, rss, rssPeak, counters, current, processBreaks, rules, huge: hugeCells } = machine;
+  const { pt, findLeaf, tableAt, ensureTable } = tables;
+  const { ref, use, put, folioOrder, cells } = frames;
+  const { start, end, object, offset, lineage } = vmas;
+  const { addResident, subResident, noteTables, install, freshAnonymous, counted, noFrame } = parts;
+  const { reject } = machine.rejections;
+  const kindOf = objects.kind;
+  const sizeOf = objects.size;
+  const cached = objects.cached;
+  const objectPage = objects.page;
+  const kmapTouch = kmap.touch;
+  const { invalidatePage } = lookup;
+  const prepare = lineages.prepare;
+  const zeroPages = rules['zero-page'];
+  const reuses = rules.reuse;
+  const fileAround = rules['fault-around'];
+  const shmemAround = rules['shmem-around'];
+  const folios = rules.folios;
+  const writeNotify = rules['write-notify'];
+  const vdso = rules.vdso;
+
+  function hugeResident(s: number): void {
+    const b = s << 3;
+    rss[b | Use.anonymous]! += PIECE_FRAMES;
+    rss[b]! += PIECE_FRAMES;
+    rssPeak[b | Use.anonymous] = Math.max(rssPeak[b | Use.anonymous]!, rss[b | Use.anonymous]!);
+    rssPeak[b] = Math.max(rssPeak[b]!, rss[b]!);
+    noteTables(s);
+  }
+
+  /** A huge page for a fault in advised memory. 1, or 0 where small pages must do. */
+  function hugeFault(s: number, hi: number, lo: number, v: number, kind: number, nx: number): number {
+    if (tableAt(s, hi, lo, 1) !== 0) return 0;
+    if (lineage[v] === 0) prepare(s, v);
+    if (kind !== Access.write && huge.mapZero(s, hi, lo, nx) !== 0) {
+      counters[VmmCounter.zeroMaps]! += 1;
+      noteTables(s);
+      return counted();
+    }
+    if ((kind !== Access.write && zeroPages !== 0) || huge.mapFresh(s, hi, lo, nx) === 0) return 0;
+    counters[VmmCounter.demandZero]! += PIECE_FRAMES;
+    hugeResident(s);
+    return counted();
+  }
+
+  function anonymous(s: number, hi: number, lo: number, page: number, kind: number, v: number, fl: number, nx: number): number {
+    if ((fl & VmaFlag.huge) !== 0 && huge.allowed(v, page) && hugeFault(s, hi, lo, v, kind, nx) !== 0) return 1;
+    if (kind !== Access.write && (zeroPages !== 0 || ((fl & Flag.vvar) !== 0 && vdso !== 0))) {
+      if (install(s, hi, lo, zeroFrame, Attr.present | Attr.user | nx, 0) === 0) return noFrame();
+      counters[VmmCounter.zeroMaps]! += 1;
+      return counted();
+    }
+    const f = freshAnonymous(s);
+    if (f < 0) return noFrame();
+    const w = (fl & Flag.w) !== 0 ? Attr.write : 0;
+    if (install(s, hi, lo, f, Attr.present | Attr.user | w | nx, 1) === 0) return noFrame();
+    if (lineage[v] === 0) prepare(s, v);
+    addResident(s, Use.anonymous);
+    counters[VmmCounter.demandZero]! += 1;
+    return counted();
+  }
+
+  /** Maps what is cached of the window around page `index` of the object. 1 when the page itself is mapped now, 0 when not, -1 without a frame for the table. */
+  function mapAround(s: number, hi: number, lo: number, page: number, v: number, index: number, bits: number): number {
+    const o = object[v]!;
+    const at = (lo >>> 12) & (ENTRIES - 1);
+    const before = page - start[v]!;
+    const least = at - Math.min(at, before);
+    let most = Math.min(ENTRIES, at + (end[v]! - page));
+    if (sizeOf[o]! >= 0) most = Math.min(most, at + (Math.ceil(sizeOf[o]! / 4096) - index));
+    let from = Math.max(at & ~(AROUND - 1), least);
+    let to = Math.min(from + AROUND, most);
+    const tablesBefore = tables.spaceTables[(s << 3) | 1]!;
+    const t = ensureTable(s, hi, lo, 1);
+    if (t < 0) return -1;
+    if (tables.spaceTables[(s << 3) | 1] !== tablesBefore) noteTables(s);
+    // What is cached may fail to get a frame here: nobody misses it.
+    const failed = cells[FrameCell.failed]!;
+    if (folios !== 0) {
+      const first = cached(o, index - at + from);
+      if (first >= 0 && folioOrder[first] !== 0) {
+        const inside = (index - at + from) % 2 ** folioOrder[first]!;
+        from = Math.max(least, from - inside);
+      }
+      const last = cached(o, index - at + to - 1);
+      if (last >= 0 && folioOrder[last] !== 0) {
+        const size = 2 ** folioOrder[last]!;
+        const inside = (index - at + to - 1) % size;
+        to = Math.min(most, to + (size - 1 - inside));
+      }
+    }
+    let mapped = 0;
+    for (let i = from; i < to; i = (i + 1) | 0) {
+      if (pt[(t + (i << 1)) | 0] !== 0) continue;
+      const f = cached(o, index - at + i);
+      if (f < 0) continue;
+      ref[f] = (ref[f]! + 1) | 0;
+      if (install(s, hi, (lo & ~0x1fffff) | (i << 12), f, bits, 1) === 0) break;
+      addResident(s, use[f]!);
+      if (i === at) mapped = 1;
+    }
+    cells[FrameCell.failed] = failed;
+    return mapped;
+  }
+
+  /** No leaf maps the page. */
+  function missing(s: number, hi: number, lo: number, page: number, kind: number, v: number, fl: number, nx: number): number {
+    const o = object[v]!;
+    if (o === 0) return anonymous(s, hi, lo, page, kind, v, fl, nx);
+    const index = offset[v]! + (page - start[v]!);
+    const k = kindOf[o]!;
+    if (k !== ObjectKind.transient && sizeOf[o]! >= 0 && index * 4096 >= sizeOf[o]!) return reject(Reject.beyondObject);
+    const shared = (fl & Flag.shared) !== 0;
+    if (kind !== Access.write || shared) {
+      // A shared file page stays read-only until it is written, so that the kernel learns of it; shared memory needs no such notice.
+      const writable = shared && (fl & Flag.w) !== 0 && (kind === Access.write || k !== ObjectKind.file || writeNotify === 0);
+      const bits = Attr.present | Attr.user | (shared ? Attr.shared : 0) | (writable ? Attr.write : 0) | nx;
+      if (kind !== Access.write && (fl & Flag.vdso) === 0 && (k === ObjectKind.file ? fileAround : shmemAround) !== 0) {
+        const r = mapAround(s, hi, lo, page, v, index, bits);
+        if (r !== 0) return r < 0 ? noFrame() : counted();
+      }
+      const f = objectPage(o, index);
+      if (f < 0) return f === ENOMEM ? noFrame() : reject(Reject.beyondObject);
+      ref[f] = (ref[f]! + 1) | 0;
+      if (install(s, hi, lo, f, bits, 1) === 0) return noFrame();
+      addResident(s, use[f]!);
+      return counted();
+    }
+    // The page is read before it is copied.
+    const source = objectPage(o, index);
+    if (source < 0) return source === ENOMEM ? noFrame() : reject(Reject.beyondObject);
+    const g = freshAnonymous(s);
+    if (g < 0) return noFrame();
+    if (install(s, hi, lo, g, Attr.present | Attr.write | Attr.user | nx, 1) === 0) return noFrame();
+    if (lineage[v] === 0) prepare(s, v);
+    addResident(s, Use.anonymous);
+    counters[VmmCounter.copiedFrames]! += 1;
+    return counted();
+  }
+
+  /** A huge leaf forbids the write: replaced, reused or split. 1 when the fault is resolved, 0 when it goes on with small pages, -1 without frames. */
+  function hugeProtected(s: number, hi: number, lo: number, q: number, v: number, nx: number): number {
+    if (pt[q + 1] === hugeCells[HugeCell.zero]) {
+      if (lineage[v] === 0) prepare(s, v);
+      if (huge.replaceZero(s, hi, lo, q, nx) !== 0) {
+        hugeResident(s);
+        counters[VmmCounter.cowBreaks]! += 1;
+        processBreaks[current[0]!]! += 1;
+        return counted();
+      }
+    } else if (reuses !== 0 && huge.exclusive(pt[q + 1]!)) {
+      pt[q]! |= Attr.write;
+      counters[VmmCounter.reuses]! += 1;
+      return counted();
+    }
+    return huge.split(s, hi, lo, q) !== 0 ? 0 : -1;
+  }
+
+  /** A leaf maps the page but forbids the write. */
+  function writeProtected(s: number, hi: number, lo: number, leaf: number, v: number, fl: number, nx: number): number {
+    let q = leaf;
+    if ((pt[q]! & Attr.large) !== 0) {
+      const r = hugeProtected(s, hi, lo, q, v, nx);
+      if (r !== 0) return r < 0 ? noFrame() : r;
+      q = findLeaf(s, hi, lo);
+    }
+    const e = pt[q]!;
+    const f = pt[(q + 1) | 0]!;
+    if ((fl & Flag.shared) !== 0 || (reuses !== 0 && f !== zeroFrame && ref[f] === 1 && use[f] === Use.anonymous)) {
+      pt[q] = e | Attr.write;
+      counters[VmmCounter.reuses]! += 1;
+      return counted();
+    }
+    if (f !== zeroFrame && kmapTouch(f) !== 0) return noFrame();
+    const g = freshAnonymous(s);
+    if (g < 0) return noFrame();
+    if (lineage[v] === 0) prepare(s, v);
+    pt[q] = Attr.present | Attr.write | Attr.user | nx;
+    pt[(q + 1) | 0] = g;
+    invalidatePage(s, hi, lo);
+    if (f !== zeroFrame) {
+      subResident(s, use[f]!);
+      put(f);
+      counters[VmmCounter.copiedFrames]! += 1;
+    }
+    addResident(s, Use.anonymous);
+    counters[VmmCounter.cowBreaks]! += 1;
+    processBreaks[current[0]!]! += 1;
+    return counted();
+  }
+
+  return { missing, writeProtected };
+}
