@@ -382,7 +382,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     let pid = -2;
     let s = -1;
     let p = -1;
-    for (let i = from; i < to; i = (i + 1) | 0) {
+    const end = to | 0;
+    // Int32 from the start: a loop variable that begins as an argument would be boxed and unboxed every turn.
+    for (let i = from | 0; i < end; i = (i + 1) | 0) {
       const op = ops[i]!;
       const id = pids[i]!;
       if (id !== pid) {
@@ -391,7 +393,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         s = known === 0 ? -1 : (space[(known - 1) | 0]! - 1) | 0;
         p = (known - 1) | 0;
         if (s < 0) {
-          p = liveSlot(id);
+          p = liveSlot(id) | 0;
           if (p < 0) {
             pid = -2;
             event[0] = base + i;
