@@ -159,6 +159,20 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     if (touchBlocks !== 0) touchPages(p, s, place[0]!, place[1]!, bytes, Access.write);
   }
 
+  /** What gives something back, which only a live process can. */
+  function ending(op: Op, pid: number, hi: number, lo: number, bytes: number, f: number): void {
+    const p = liveSlot(pid);
+    if (p < 0) {
+      if (op !== Op.free || (hi | lo) !== 0) reject(Reject.unknownProcess);
+      return;
+    }
+    current[0] = p;
+    const s = (space[p]! - 1) | 0;
+    if (op === Op.exit) processes.exit(p, (f & Flag.group) !== 0);
+    else if (op === Op.munmap) vmm.munmap(s, hi * 1073741824 + lo, bytes);
+    else if ((hi | lo) !== 0) heapRelease(s, hi, lo);
+  }
+
   /** Everything but plain touches. */
   function slow(i: number): void {
     const op = ops[i]! as Op;
@@ -167,8 +181,13 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     const lo = los[i]!;
     const addr = hi * 1073741824 + lo;
     const bytes = sizes[i]!;
-    const arg = args[i]!;
     const f = flagsOf[i]!;
+    if (op === Op.exit || op === Op.munmap || op === Op.free) {
+      ending(op, pid, hi, lo, bytes, f);
+      return;
+    }
+    // Read when it is needed: a column that is looked at now and then is far away.
+    const arg = args[i]!;
     switch (op) {
       case Op.object:
         if (objects.announce(arg, bytes, (f & Flag.file) !== 0 ? ObjectKind.file : ObjectKind.shm, (f & Flag.remove) !== 0, block.text.get(i)) !== 0)
@@ -220,21 +239,6 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       case Op.kunmap:
         vmm.kunmapPage(pid, Math.floor(addr / 4096));
         return;
-      case Op.exit:
-      case Op.munmap:
-      case Op.free: {
-        const p = liveSlot(pid);
-        if (p < 0) {
-          if (op !== Op.free || addr !== 0) reject(Reject.unknownProcess);
-          return;
-        }
-        current[0] = p;
-        const s = space[p]! - 1;
-        if (op === Op.exit) processes.exit(p, (f & Flag.group) !== 0);
-        else if (op === Op.munmap) vmm.munmap(s, addr, bytes);
-        else if (addr !== 0) heapRelease(s, hi, lo);
-        return;
-      }
       default:
         break;
     }
@@ -263,7 +267,11 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         if (processes.exec(p, block.text.get(i)) !== 0) reject(Reject.outOfMemory);
         return;
       case Op.mmap:
-        if (vmm.mmap(s, addr, bytes, f, arg, addr2s[i]!) !== 0 && touchMappings !== 0 && (f & (Flag.r | Flag.w)) !== 0) {
+        if (
+          vmm.mmap(s, addr, bytes, f, arg, arg !== 0 || (f & Flag.shared) !== 0 ? addr2s[i]! : 0) !== 0 &&
+          touchMappings !== 0 &&
+          (f & (Flag.r | Flag.w)) !== 0
+        ) {
           touchPages(p, s, hi, lo, bytes, (f & Flag.w) !== 0 ? Access.write : Access.read);
         }
         return;
