@@ -3,7 +3,7 @@ import { Flag } from '../../traces/event.js';
 import { LinuxModel } from './linux-model.js';
 import { newFrame } from './linux-objects.js';
 import type { SharedObject } from './linux-objects.js';
-import { copyTables, drop, emptySpace, freeEmpty, freeTables, movePageTables, pagesIn, put, reclaimPts, splitAt, zap } from './linux-pages.js';
+import { copyTables, drop, emptySpace, freeEmpty, freeTables, moveOnlyPages, movePageTables, pagesIn, put, reclaimPts, splitAt, zap } from './linux-pages.js';
 import type { Space } from './linux-pages.js';
 import { cutAt, isAnonymous, isShared, isSpecial, joinNeighbours, KEPT, RWX, Vm, vmaAt, vmasIn } from './linux-vmas.js';
 import type { Vma } from './linux-vmas.js';
@@ -195,7 +195,8 @@ export class LinuxCalls extends LinuxModel {
     const copy: Vma = { ...old, from: to, to: to + newPages, pgoff };
     const made = this.add(s, copy, { fresh: false });
     const whole = made !== old && old.from === from && old.to === from + count;
-    movePageTables(s, old, from, made, to, count);
+    if (this.has('move-tables')) movePageTables(s, old, from, made, to, count);
+    else moveOnlyPages(s, from, to, count);
     if (!keepOld) this.unmap(s, from, from + count);
     else {
       // dontunmap_complete

@@ -144,6 +144,21 @@ function moveSlot(s: Space, from: number, to: number): void {
   movePages(s, from, to, SLOT);
 }
 
+/** What holds without the rule: pages move one by one, and only they need tables. */
+export function moveOnlyPages(s: Space, from: number, to: number, count: number): void {
+  splitAt(s, from, from + count);
+  for (const slot of meeting(s.huge.keys(), SLOT, from, from + count)) {
+    const target = slot * SLOT - from + to;
+    if (target % SLOT === 0 && !s.pts.has(slotOf(target))) {
+      ensureUpper(s, target);
+      moveSlot(s, slot * SLOT, target);
+    } else splitHuge(s, slot);
+  }
+  for (const page of pagesIn(s, from, from + count)) {
+    ensurePt(s, page - from + to);
+    movePages(s, page, page - from + to, 1);
+  }
+}
 /** move_page_tables: [from, from + count) of VMA `old` to `to`, the start of what VMA `made` got. A PD or a PT that is wholly in it moves as it is. */
 export function movePageTables(s: Space, old: Vma, from: number, made: Vma, to: number, count: number): void {
   const end = from + count;
