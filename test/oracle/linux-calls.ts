@@ -3,10 +3,10 @@ import { Flag } from '../../traces/event.js';
 import { LinuxModel } from './linux-model.js';
 import { newFrame } from './linux-objects.js';
 import type { SharedObject } from './linux-objects.js';
-import { copyTables, drop, emptySpace, freeEmpty, freeTables, moveOnlyPages, movePageTables, pagesIn, put, reclaimPts, splitAt, zap } from './linux-pages.js';
-import type { Space } from './linux-pages.js';
+import { copyTables, drop, freeEmpty, freeTables, moveOnlyPages, movePageTables, pagesIn, put, reclaimPts, splitAt, zap } from './linux-pages.js';
+import { emptySpace } from './linux-space.js';
+import type { Space, Vma } from './linux-space.js';
 import { cutAt, isAnonymous, isShared, isSpecial, joinNeighbours, KEPT, RWX, Vm, vmaAt, vmasIn } from './linux-vmas.js';
-import type { Vma } from './linux-vmas.js';
 
 /** Bits of vm_flags that a madvise clears and sets (mm/madvise.c madvise_vma_behavior). */
 const ADVICE: ReadonlyMap<number, readonly [number, number]> = new Map([

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { Flag, Op, OP_NAMES } from '../../traces/event.js';
 import type { LinuxCalls } from './linux-calls.js';
 import { isAnonymous, isShared, isSpecial, RWX, vmaAt, vmasIn } from './linux-vmas.js';
-import type { Vma } from './linux-vmas.js';
+import type { Vma } from './linux-space.js';
 import type { Fields } from './vmm-events.js';
 
 const PAGE = 4096;

@@ -7,10 +7,11 @@
 import { Flag } from '../../traces/event.js';
 import { newFrame, Objects } from './linux-objects.js';
 import type { SharedObject } from './linux-objects.js';
-import { drop, emptySpace, ensurePt, ensureUpper, put, SLOT, slotOf, splitAt, splitHuge } from './linux-pages.js';
-import type { Page, Space } from './linux-pages.js';
+import { drop, ensurePt, ensureUpper, put, SLOT, slotOf, splitAt, splitHuge } from './linux-pages.js';
+import { emptySpace } from './linux-space.js';
+import type { Page, Space, Vma } from './linux-space.js';
 import { insert, isAnonymous, isShared, joinNeighbours, prepareLineage, RWX, Vm, vmaAt } from './linux-vmas.js';
-import type { Joining, Vma, VmaRules } from './linux-vmas.js';
+import type { Joining, VmaRules } from './linux-vmas.js';
 
 export interface Process {
   space: Space;

@@ -3,50 +3,12 @@
  * What makes a table and what ends it is written down directly (mm/memory.c, mm/huge_memory.c, mm/mremap.c).
  */
 import type { Frame } from './linux-objects.js';
-import type { Vma } from './linux-vmas.js';
+import type { Space, Vma } from './linux-space.js';
 
 /** Pages below one entry of a PD, a PDPT, a PML4. */
 export const SLOT = 512;
 export const GIB = 512 * 512;
 export const TOP = 512 * GIB;
-
-export interface Page {
-  /** null: the zero page, small or huge, or a page of the kernel's (vvar). */
-  frame: Frame | null;
-  write: boolean;
-  dirty: boolean;
-}
-
-export interface Space {
-  users: number;
-  vmas: Vma[];
-  pages: Map<number, Page>;
-  /** 2 MiB slots that one leaf maps; their 512 pages are in `pages` like all others. */
-  huge: Map<number, 'page' | 'zero'>;
-  /** Tables by the number of their span. */
-  pts: Set<number>;
-  pds: Set<number>;
-  pdpts: Set<number>;
-  brk: number;
-  brkStart: number;
-  /** What mlockall(MCL_FUTURE) said. */
-  lockFuture: boolean;
-}
-
-export function emptySpace(): Space {
-  return {
-    users: 0,
-    vmas: [],
-    pages: new Map(),
-    huge: new Map(),
-    pts: new Set(),
-    pds: new Set(),
-    pdpts: new Set(),
-    brk: -1,
-    brkStart: -1,
-    lockFuture: false,
-  };
-}
 
 export const slotOf = (page: number): number => Math.floor(page / SLOT);
 
@@ -68,8 +30,8 @@ export function put(s: Space, page: number, frame: Frame | null, write: boolean,
   s.pages.set(page, { frame, write, dirty });
 }
 export function drop(s: Space, page: number): void {
-  const frame = s.pages.get(page)?.frame;
-  if (frame != null) frame.maps--;
+  const frame = s.pages.get(page)?.frame ?? null;
+  if (frame !== null) frame.maps--;
   s.pages.delete(page);
 }
 

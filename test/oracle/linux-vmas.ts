@@ -3,8 +3,7 @@
  * nothing here comes from core/.
  */
 import { Flag } from '../../traces/event.js';
-import type { SharedObject } from './linux-objects.js';
-import type { Space } from './linux-pages.js';
+import type { Space, Vma } from './linux-space.js';
 
 /** Bits of vm_flags that calls set on a VMA beyond those of its mmap. */
 export const enum Vm {
@@ -17,25 +16,6 @@ export const enum Vm {
   dontCopy = 64,
   wipeOnFork = 128,
   dontDump = 256,
-}
-
-/** anon_vma: only its identity matters. */
-export interface Lineage {
-  readonly lineage: true;
-}
-
-export interface Vma {
-  from: number;
-  to: number;
-  /** r, w, x and the kind, as mmap said them, and `locked`. */
-  flags: number;
-  vm: number;
-  object: SharedObject | null;
-  /** vm_pgoff: index in the object; of anonymous memory the page where it was first mapped. */
-  pgoff: number;
-  anon: Lineage | null;
-  /** Its anon_vma_chain has more than one link: it came by fork (vma_is_fork_child). */
-  forked: boolean;
 }
 
 export const RWX = Flag.r | Flag.w | Flag.x;
@@ -144,7 +124,8 @@ export function prepareLineage(s: Space, v: Vma): void {
   const reusable = (a: Vma | undefined, b: Vma | undefined, old: Vma | undefined): boolean =>
     a !== undefined &&
     b !== undefined &&
-    old?.anon != null &&
+    old !== undefined &&
+    old.anon !== null &&
     !old.forked &&
     a.to === b.from &&
     a.object === b.object &&
