@@ -116,7 +116,11 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     let from = Math.max(at & ~(AROUND - 1), least);
     let to = Math.min(from + AROUND, most);
     if (from >= to) return 0;
-    let t = tableAt(s, hi, lo, 1);
+    const tablesBefore = tables.spaceTables[(s << 3) | 1]!;
+    // The PT comes first if the page itself will need it.
+    let t = at < most ? ensureTable(s, hi, lo, 1) : tableAt(s, hi, lo, 1);
+    if (t < 0) return 0;
+    if (tables.spaceTables[(s << 3) | 1] !== tablesBefore) noteTables(s);
     // What is cached may fail to get a frame here: nobody misses it.
     const failed = cells[FrameCell.failed]!;
     if (folios !== 0) {
