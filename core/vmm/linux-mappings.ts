@@ -37,7 +37,7 @@ export function makeLinuxMappings(machine: Machine, objects: Objects, base: Mapp
   const { start, end, flags, object, offset, lineage, find, findFrom, next, prev, setStart } = vmas;
   const { account, markBlocks, create, drop, shootdown, inUserHalf, userPages, keep } = base;
   const { unmapRange, freeTables } = tables;
-  const { compatible, fitsAfter, fitsBefore } = lineages;
+  const { compatible, fitsAfter, fitsBefore, bridges } = lineages;
   const { reject } = rejections;
   /** unmapRange's keepTables. */
   const keepTables = rules['free-tables'];
@@ -171,7 +171,7 @@ export function makeLinuxMappings(machine: Machine, objects: Objects, base: Mapp
       flags[p]! |= more;
       if (lineage[p] === 0) lineage[p] = line;
       account(s, flags[p]!, pages);
-      if (above && compatible(p, n)) join(s, p, n);
+      if (above && bridges(p, n)) join(s, p, n);
       return p;
     }
     if (above) {

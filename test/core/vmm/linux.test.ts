@@ -443,6 +443,14 @@ describe('what an independent oracle showed', () => {
     expect(m.vmas(2)).toBe(2);
   });
 
+  it('one that grows up to memory without a lineage merges with it, though its own came by fork (mm/vma.c can_vma_merge_right; seen on Linux 6.18)', () => {
+    const m = machine();
+    m.run(map(A, 8 * PAGE), lock(A, 2 * PAGE), { op: Op.fork, pid: 1, arg: 2 }, { op: Op.munmap, pid: 2, addr: A + PAGE, size: PAGE });
+    expect(m.vmas(2)).toBe(2);
+    m.run({ op: Op.mremap, pid: 2, addr: A, size: 2 * PAGE, addr2: A, arg: PAGE });
+    expect(m.vmas(2)).toBe(1);
+  });
+
   it('beyond the end of a file the upper tables are made, and what the window holds of it is mapped (mm/memory.c do_read_fault)', () => {
     const m = machine();
     m.run({ op: Op.object, arg: 1, size: 20 * PAGE, flags: Flag.file }, map(A, 64 * PAGE, { arg: 1, flags: Flag.r | Flag.fixed }));
