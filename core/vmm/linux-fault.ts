@@ -123,17 +123,22 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     if (tables.spaceTables[(s << 3) | 1] !== tablesBefore) noteTables(s);
     // What is cached may fail to get a frame here: nobody misses it.
     const failed = cells[FrameCell.failed]!;
+    // The window itself, and the orders of the folios that reach into it from below and out of it above.
+    const low = from;
+    const high = to;
+    let below = 0;
+    let above = 0;
     if (folios !== 0) {
       const first = cached(o, index - at + from);
       if (first >= 0 && folioOrder[first] !== 0) {
-        const inside = (index - at + from) % 2 ** folioOrder[first]!;
-        from = Math.max(least, from - inside);
+        below = folioOrder[first]!;
+        from = Math.max(least, from - ((index - at + from) % 2 ** below));
       }
       const last = cached(o, index - at + to - 1);
       if (last >= 0 && folioOrder[last] !== 0) {
-        const size = 2 ** folioOrder[last]!;
-        const inside = (index - at + to - 1) % size;
-        to = Math.min(most, to + (size - 1 - inside));
+        above = folioOrder[last]!;
+        const inside = (index - at + to - 1) % 2 ** above;
+        to = Math.min(most, to + (2 ** above - 1 - inside));
       }
     }
     let mapped = 0;
@@ -141,6 +146,8 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
       if (t !== 0 && pt[(t + (i << 1)) | 0] !== 0) continue;
       const f = cached(o, index - at + i);
       if (f < 0) continue;
+      // A page that came by itself, before the rest of its folio, is no part of it.
+      if (i < low ? folioOrder[f] !== below : i >= high && folioOrder[f] !== above) continue;
       ref[f] = (ref[f]! + 1) | 0;
       if (install(s, hi, (lo & ~0x1fffff) | (i << 12), f, bits, 1) === 0) break;
       if (t === 0) t = tableAt(s, hi, lo, 1);

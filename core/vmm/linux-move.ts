@@ -71,7 +71,9 @@ export function makeRemap(machine: Machine, parts: MoveParts) {
         done += extent(a, b, PD_PAGES, pages - done);
         continue;
       }
-      if (act === 0 && ensure(s, b, 3) < 0) return ENOMEM;
+      // A PD that will move whole is there at its target even if it holds nothing.
+      const whole = extent(a, b, PD_PAGES, pages - done) === PD_PAGES;
+      if (act === 0 && ensure(s, b, whole ? 2 : 3) < 0) return ENOMEM;
       const step = extent(a, b, PT_PAGES, pages - done);
       const q = pd + 2 * (Math.floor(a / PT_PAGES) & (PT_PAGES - 1));
       if (pt[q] !== 0) {
@@ -102,7 +104,7 @@ export function makeRemap(machine: Machine, parts: MoveParts) {
       const early = realigned(s, from, to, pages);
       if (followTables(s, from - early, to - early, pages + early, 0) !== 0) return ENOMEM;
       followTables(s, from - early, to - early, pages + early, 1);
-      freeMovedPds(s, from, to, pages);
+      freeMovedPds(s, from - early, to - early, pages + early);
     }
     dropping[0] = s;
     const code = tables.moveRange(s, from, to, pages, 1);

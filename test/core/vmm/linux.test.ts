@@ -172,6 +172,14 @@ describe('each rule, on and off', () => {
     expect(exec('exec-args')).toEqual([0, 0, 1]);
   });
 
+  it('move-tables: a PD that moves whole is there at the target, though it holds nothing (mm/mremap.c move_normal_pud)', () => {
+    const m = machine();
+    m.run(map(A, GIB), touch(A), { op: Op.madvise, addr: A, size: 2 * MIB, arg: DONTNEED });
+    expect(m.vmPte()).toBe(8);
+    m.run({ op: Op.mremap, addr: A + 512 * GIB, size: GIB, addr2: A, arg: GIB, flags: Flag.fixed });
+    expect(m.vmPte()).toBe(8);
+  });
+
   it('move-tables: an empty PT makes one at the target', () => {
     const move = (...without: string[]) => {
       const m = machine(...without);
