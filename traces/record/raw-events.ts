@@ -1,0 +1,93 @@
+/**
+ * What perf printed, on its way to the file that is imported: leaves out what the command was before it began (the shell that held it back), and notes what the
+ * import wants to know before its first line: which files were mapped, and which pages of them came to the page cache while the command ran.
+ */
+import { readCachePages } from '../linux/perf-line.js';
+import { Scanner } from '../scan.js';
+
+/** `device<TAB>inode<TAB>path` */
+export type MappedFile = string;
+
+export class RawEvents {
+  /** Lines that mmap made known, once each. */
+  readonly files = new Set<MappedFile>();
+  /** Pages that came while the command ran, by `device inode`: first page and number. */
+  readonly added = new Map<string, { first: number; pages: number }[]>();
+  lost = 0;
+  private begun = false;
+  private rest = '';
+  private readonly scan = new Scanner();
+  private readonly held: RegExp;
+
+  /** `pid`: the process that was held back. */
+  constructor(pid: number) {
+    this.held = new RegExp(` ${pid}/${pid} .*(?:kmem:rss_stat|sched:sched_prepare_exec|sched:sched_process_exec|PERF_RECORD_COMM exec): `);
+  }
+
+  /** The lines of a chunk that are part of the recording. */
+  pass(chunk: string): string {
+    const text = this.rest + chunk;
+    const end = text.lastIndexOf('\n') + 1;
+    this.rest = text.slice(end);
+    let from = 0;
+    if (!this.begun) {
+      const kept: string[] = [];
+      for (const line of text.slice(0, end).split('\n')) {
+        from += line.length + 1;
+        if (!this.held.test(line)) continue;
+        kept.push(`${line}\n`);
+        this.begun = !line.includes('kmem:rss_stat');
+        if (this.begun) break;
+      }
+      const after = text.slice(from, end);
+      this.look(after);
+      return kept.join('') + after;
+    }
+    this.look(text.slice(from, end));
+    return text.slice(from, end);
+  }
+
+  private look(text: string): void {
+    for (let at = text.indexOf('PERF_RECORD_MMAP2'); at >= 0; at = text.indexOf('PERF_RECORD_MMAP2', at + 1)) this.mapping(lineFrom(text, at));
+    for (let at = text.indexOf('PERF_RECORD_LOST'); at >= 0; at = text.indexOf('PERF_RECORD_LOST', at + 1))
+      this.lost += Number(/lost (\d+)/.exec(lineFrom(text, at))?.[1] ?? 1);
+    const cached = 'filemap:mm_filemap_add_to_page_cache:';
+    for (let at = text.indexOf(cached); at >= 0; at = text.indexOf(cached, at + 1)) this.cached(lineFrom(text, at));
+  }
+
+  private mapping(line: string): void {
+    const match = /@ \S+ (\S+) (\d+) \d+\]: \S+ (\/.*)$/.exec(line);
+    if (match === null || match[2] === '0') return;
+    this.files.add(`${match[1]}\t${match[2]}\t${match[3]}`);
+  }
+
+  private cached(line: string): void {
+    const pages = readCachePages(this.scan.over(line, 0));
+    if (pages === null) return;
+    let runs = this.added.get(pages.key);
+    if (runs === undefined) this.added.set(pages.key, (runs = []));
+    const first = pages.offset / 4096;
+    const last = runs.at(-1);
+    if (last !== undefined && last.first + last.pages === first) last.pages += 2 ** pages.order;
+    else runs.push({ first, pages: 2 ** pages.order });
+  }
+}
+
+function lineFrom(text: string, at: number): string {
+  const end = text.indexOf('\n', at);
+  return text.slice(at, end < 0 ? text.length : end);
+}
+
+/** `files.csv` as it was when the command began: what came meanwhile was absent. `text` is the state at the end. */
+export function stateAtStart(text: string, added: RawEvents['added']): string {
+  return text
+    .split('\n')
+    .map((line) => {
+      const match = /^([^,]+),(\d+),/.exec(line);
+      const runs = match === null ? undefined : added.get(`${match[1]} ${match[2]}`);
+      if (runs === undefined) return line;
+      const more = runs.map(({ first, pages }) => `${first.toString(16)}+${pages.toString(16)}`).join(' ');
+      return `${line.trimEnd()}${line.endsWith(',') || line.endsWith(' ') ? '' : ' '}${more}`;
+    })
+    .join('\n');
+}
