@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { OutOfMemoryError } from '../../arch/arch.js';
 import { architectures } from '../../arch/registry.js';
 import { UserError } from '../../traces/event.js';
-import type { Captured, Trace } from '../../traces/event.js';
+import type { Captured, Trace, TraceHeader } from '../../traces/event.js';
 import { HeapCount, HeapLive } from '../heap/process-heap.js';
 import { heaps } from '../heap/registry.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
@@ -25,6 +25,7 @@ import { OutOfFrames } from './out-of-frames.js';
 import { makeReplayer } from './replayer.js';
 import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
 import type { CellConfig, CellResult, Distribution, Verification } from './result.js';
+import { rulesNotOf } from './kernel-rules.js';
 import { makeSampleLog } from './sample-log.js';
 import type { SampleLog } from './sample-log.js';
 import { makeVerifyWatch } from './verify-watch.js';
@@ -101,7 +102,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     throw new UserError(
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
-  const { vmm, observer } = build(spec, captured);
+  const { vmm, observer } = build(spec, trace.header);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
@@ -252,7 +253,7 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
 }
 
 /** The simulated machine of a cell, watched. */
-function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observer } {
+function build(spec: CellSpec, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer } {
   const pmm = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
   const vmm = vmmOf({
     arch: architectures.get(spec.arch),
@@ -263,7 +264,7 @@ function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observ
     kernelHeap: spec.kernelHeap,
     heapLayout: heaps.get(spec.heap),
     implicitMappings: !captured.mappings,
-    rules: rulesOf(spec.policy, spec.without ?? []),
+    rules: rulesOf(spec.policy, [...(spec.without ?? []), ...(policies.get(spec.policy).rules.length > 0 ? rulesNotOf(kernel) : [])]),
   });
   return { vmm, observer: makeObserver(vmm) };
 }

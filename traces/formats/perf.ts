@@ -20,7 +20,7 @@ import { Objects } from '../linux/objects.js';
 import { isFrame, looksLikeSample, readCachePages, readColumns, type SampleColumns } from '../linux/perf-line.js';
 import { PerfTasks } from '../linux/perf-tasks.js';
 import { readFiles, readTruth, UNKNOWN_FILES, type FileTable, type Reading } from '../linux/sides.js';
-import { NO_CALL, PERFORMED, Tasks } from '../linux/tasks.js';
+import { NO_CALL, PERFORMED, Tasks, type Task } from '../linux/tasks.js';
 import { BEFORE, Timeline } from '../linux/timeline.js';
 import { Scanner } from '../scan.js';
 
@@ -59,7 +59,7 @@ class PerfReader {
     files: FileTable,
     readings: readonly Reading[],
   ) {
-    const timeline = (this.timeline = new Timeline(sink, readings));
+    const timeline = (this.timeline = new Timeline(sink, readings, (pid, begin) => this.tasks.mayHaveChanged(pid, begin)));
     const loss = (cause: string): void => this.loss(cause);
     const emit = guarded(timeline, loss);
     this.emit = emit;
@@ -97,7 +97,7 @@ class PerfReader {
     const time = this.timeline.at(columns.whole, columns.nanos);
     if (pid !== -1) people.home(tid, pid);
     if (people.forksWait && !line.startsWith('task:task_newtask', scan.at)) people.settle(tid);
-
+    this.timeline.reach(time);
     this.event(time, tid, cpu);
   }
 
@@ -160,6 +160,13 @@ class PerfReader {
     this.sink.loss(cause, this.input.where(this.number));
   }
 
+  /** The thread of a line that tells of something in its space. */
+  private at(time: number, tid: number): Task | null {
+    const task = this.people.inside(tid);
+    if (task !== null) task.process.space.lastEvent = time;
+    return task;
+  }
+
   private fault(time: number, tid: number, cpu: number, kernel: number): void {
     const { scan } = this;
     const address = scan.eat(' address=') ? scan.hex() : NaN;
@@ -192,7 +199,7 @@ class PerfReader {
   }
 
   private touch(time: number, tid: number, cpu: number, op: Op, address: number, flags: number): void {
-    const task = this.people.inside(tid);
+    const task = this.at(time, tid);
     if (task === null) return;
     if (address < 0) {
       this.loss('fault at a kernel address');
@@ -215,7 +222,7 @@ class PerfReader {
       this.loss('system call without number or arguments');
       return;
     }
-    const task = this.people.inside(tid);
+    const task = this.at(time, tid);
     if (task === null) return;
     const { args } = task;
     for (let i = 0; i < 6; i++) {
@@ -240,7 +247,7 @@ class PerfReader {
       this.loss('system call without number or result');
       return;
     }
-    const task = this.people.inside(tid);
+    const task = this.at(time, tid);
     if (task === null) return;
     const { call, backing } = task;
     task.call = NO_CALL;
@@ -262,7 +269,7 @@ class PerfReader {
       if (mapping !== null && owner > 0) {
         this.people.home(owner, pid);
         this.seen.mappings = true;
-        const task = this.people.inside(owner);
+        const task = this.at(time, owner);
         if (task === null) return;
         if (!this.images.isLoading(task.tid) && task.call === NO_CALL && this.images.isNewStack(task, mapping) && time !== BEFORE) {
           this.people.untoldExec(time, task, cpu);

@@ -137,6 +137,7 @@ export class PerfTasks {
       return;
     }
     this.any = true;
+    task.process.space.lastEvent = time;
     this.tasks.exit(time, task, 0, groupGone, cpu);
     this.exited.set(tid, task);
   }
@@ -163,6 +164,7 @@ export class PerfTasks {
       return;
     }
     this.any = true;
+    from.process.space.lastEvent = time;
     this.images.forked(from, this.tasks.fork(time, from, child, flags, cpu));
   }
 

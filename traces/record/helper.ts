@@ -29,6 +29,10 @@ export function buildHelper(name: string, folder: string, compiler: string): str
 }
 
 export interface Truth {
+  /** Whether anonymous reads map the zero page here: y or n. */
+  readonly zeroPage: string;
+  /** Faults that the held process had before the command: they are not the command's. */
+  readonly before: { readonly minor: number; readonly major: number };
   /** Resolves when every process of the tree has ended, or the reading was ended. */
   readonly ended: Promise<void>;
   end(): void;
@@ -41,12 +45,33 @@ export async function startTruth(program: string, pid: number, file: string, clo
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint += text));
   const ended = new Promise<void>((resolve) => void child.on('close', () => resolve()));
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-  const ready = new Promise<boolean>((resolve) => {
-    lines.on('line', () => resolve(true));
-    child.on('close', () => resolve(false)).on('error', () => resolve(false));
+  const ready = await new Promise<RegExpExecArray | null>((resolve) => {
+    lines.on('line', (line) => resolve(/^ready zero_page=(.) minor=(\d+) major=(\d+)$/.exec(line)));
+    child.on('close', () => resolve(null)).on('error', () => resolve(null));
   });
-  if (!(await ready)) throw new UserError(`${complaint.trim()}; is kernel.yama.ptrace_scope 3? --no-truth records without samples`);
-  return { ended, end: () => void child.kill('SIGTERM') };
+  if (ready === null) throw new UserError(`${complaint.trim()}; is kernel.yama.ptrace_scope 3? --no-truth records without samples`);
+  const before = { minor: Number(ready[2]), major: Number(ready[3]) };
+  return { zeroPage: ready[1] as string, before, ended, end: () => void child.kill('SIGTERM') };
+}
+
+/**
+ * The readings with fault counts that the model can be asked for: the command's own, without `before`. A fault that waited for a disk may be counted as either
+ * kind or as both, so after the first major fault of a process its minor ones are left out.
+ */
+export function ownFaults(text: string, pid: number, before: Truth['before']): string {
+  const [header = '', ...lines] = text.split('\n');
+  const columns = header.split(',');
+  const at = { pid: columns.indexOf('pid'), minor: columns.indexOf('minor_faults'), major: columns.indexOf('major_faults') };
+  const own = lines.map((line) => {
+    if (line === '') return line;
+    const fields = line.split(',');
+    const first = Number(fields[at.pid]) === pid;
+    const major = Number(fields[at.major]) - (first ? before.major : 0);
+    fields[at.minor] = major > 0 ? '' : String(Number(fields[at.minor]) - (first ? before.minor : 0));
+    fields[at.major] = String(major);
+    return fields.join(',');
+  });
+  return [header, ...own].join('\n');
 }
 
 /** `files.csv` of the files in `list` (lines as cache.c wants them); bytes as latin1, for paths are in any encoding. */

@@ -14,6 +14,8 @@ export class RawEvents {
   /** Pages that came while the command ran, by `device inode`: first page and number. */
   readonly added = new Map<string, { first: number; pages: number }[]>();
   lost = 0;
+  /** Page faults of the held process before it became the command. */
+  faultsBefore = 0;
   private begun = false;
   private rest = '';
   private readonly scan = new Scanner();
@@ -34,7 +36,10 @@ export class RawEvents {
       const kept: string[] = [];
       for (const line of text.slice(0, end).split('\n')) {
         from += line.length + 1;
-        if (!this.held.test(line)) continue;
+        if (!this.held.test(line)) {
+          if (line.includes('exceptions:page_fault')) this.faultsBefore++;
+          continue;
+        }
         kept.push(`${line}\n`);
         this.begun = !line.includes('kmem:rss_stat');
         if (this.begun) break;

@@ -2,7 +2,7 @@
  * A recording from its plan to the .fwt: starts the command held back, attaches the recorders, lets it go, waits for the last process of its tree, and imports
  * what they wrote. Everything lies in one folder beside the output until the trace is whole; `keep` leaves it there, as a recording that `verify` reads.
  */
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync, createWriteStream } from 'node:fs';
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { basename, dirname, join, resolve } from 'node:path';
 import { createGzip } from 'node:zlib';
@@ -10,7 +10,7 @@ import { UserError, type Loss } from '../event.js';
 import { FwtWriter } from '../fwt-writer.js';
 import { importInto } from '../import.js';
 import { fileError } from '../io-error.js';
-import { buildHelper, cacheState, startTruth, type Truth } from './helper.js';
+import { buildHelper, cacheState, ownFaults, startTruth, type Truth } from './helper.js';
 import { hold, type Held } from './held.js';
 import { kernelFacts, type Machine } from './machine.js';
 import { printPerf, startPerf, type PerfRecording } from './perf.js';
@@ -53,8 +53,8 @@ export async function record(request: RecordRequest, machine: Machine, hooks: Re
   for (const warning of plan.warnings) hooks.warn(warning);
   const folder = workFolder(request);
   try {
-    const { code, pid } = await capture(request, plan, machine, folder, hooks);
-    return { code, ...(await converted(request, plan, machine, folder, pid, hooks)) };
+    const captured = await capture(request, plan, machine, folder, hooks);
+    return { code: captured.code, ...(await converted(request, plan, machine, folder, captured, hooks)) };
   } finally {
     if (request.keep === undefined) rmSync(folder, { recursive: true, force: true });
   }
@@ -75,8 +75,15 @@ const perfData = (folder: string): string => join(folder, 'perf.data');
 /** perf prints numbers and messages as the locale has them. */
 const perfEnvironment = (machine: Machine): NodeJS.ProcessEnv => ({ ...machine.env, LC_ALL: 'C' });
 
-/** Runs the command under the recorders; its exit code and process id. */
-async function capture(request: RecordRequest, plan: Plan, machine: Machine, folder: string, hooks: RecordHooks): Promise<{ code: number; pid: number }> {
+/** What is known when the command has ended. */
+interface Captured {
+  readonly code: number;
+  readonly pid: number;
+  readonly truth: Truth | null;
+}
+
+/** Runs the command under the recorders. */
+async function capture(request: RecordRequest, plan: Plan, machine: Machine, folder: string, hooks: RecordHooks): Promise<Captured> {
   const truthProgram = plan.compiler === null ? null : buildHelper('truth', folder, plan.compiler);
   const held = await hold(request.command);
   let perf: PerfRecording | null = null;
@@ -92,7 +99,7 @@ async function capture(request: RecordRequest, plan: Plan, machine: Machine, fol
   }
   hooks.started(held.signal);
   held.go();
-  return { code: await followed(held, perf, truth, folder, hooks), pid: held.pid };
+  return { code: await followed(held, perf, truth, folder, hooks), pid: held.pid, truth };
 }
 
 /** Waits for the whole tree, or until told to stop. */
@@ -133,7 +140,7 @@ async function converted(
   plan: Plan,
   machine: Machine,
   folder: string,
-  pid: number,
+  { pid, truth }: Captured,
   hooks: RecordHooks,
 ): Promise<Omit<Recorded, 'code'>> {
   const events = join(folder, 'events.perf.txt.gz');
@@ -144,12 +151,17 @@ async function converted(
     const state = await cacheState(buildHelper('cache', folder, plan.compiler), `${[...raw.files].join('\n')}\n`);
     writeFileSync(join(folder, 'files.csv'), stateAtStart(state, raw.added), 'latin1');
   }
+  if (truth !== null) {
+    const readings = join(folder, 'truth.csv');
+    const { minor, major } = truth.before;
+    writeFileSync(readings, ownFaults(readFileSync(readings, 'latin1'), pid, { minor: minor + raw.faultsBefore, major }), 'latin1');
+  }
   rmSync(perfData(folder), { force: true });
   for (const helper of ['truth', 'cache']) rmSync(join(folder, helper), { force: true });
   const writer = new FwtWriter(request.output);
   try {
     const header = await importInto([events], writer, { onProgress: hooks.importing, onWarning: hooks.warn });
-    Object.assign(header.kernel, kernelFacts(machine));
+    Object.assign(header.kernel, kernelFacts(machine), truth === null ? {} : { zero_page: truth.zeroPage });
     Object.assign(header.provenance, { command: request.command.join(' '), date: new Date().toISOString(), recorder: `framewalk record (${plan.method})` });
     const { rows, losses } = writer.finish(header);
     return { rows, losses };

@@ -13,13 +13,13 @@
  * The interval doubles each 20 000 lines, so that a long recording stays bounded. Does not follow processes that are traced by another debugger.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -269,6 +269,24 @@ static void round_of_readings(void)
 	}
 }
 
+/* Whether a read of untouched anonymous memory maps the zero page, as it does unless the kernel was told otherwise: y or n. */
+static char zero_page(void)
+{
+	enum { PAGES = 64 };
+	char text[4096];
+	struct process self = { .status_fd = open_proc(getpid(), "status") };
+	read_again(self.status_fd, text, sizeof text);
+	read_again(self.status_fd, text, sizeof text);
+	long before = field(text, "RssAnon:");
+	volatile char *at = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < PAGES; i++) (void)at[i * 4096];
+	read_again(self.status_fd, text, sizeof text);
+	long after = field(text, "RssAnon:");
+	munmap((void *)at, PAGES * 4096);
+	close(self.status_fd);
+	return after - before < PAGES * 2 ? 'y' : 'n';
+}
+
 static volatile sig_atomic_t ended;
 static void end(int signal) { ended = signal; }
 
@@ -293,7 +311,10 @@ int main(int argc, char **argv)
 		return 125;
 	}
 	add(pid);
-	puts("ready");
+	/* What it did before the command began is not the command's. */
+	unsigned long minor, major;
+	faults_of(processes, &minor, &major);
+	printf("ready zero_page=%c minor=%lu major=%lu\n", zero_page(), minor, major);
 	fflush(stdout);
 	long long next = now(CLOCK_MONOTONIC) + interval_ns;
 	/* Tracees go on by themselves when their tracer ends. */
