@@ -167,7 +167,8 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     const f = flagsOf[i]!;
     switch (op) {
       case Op.object:
-        if (objects.announce(arg, bytes, (f & Flag.file) !== 0 ? ObjectKind.file : ObjectKind.shm, (f & Flag.remove) !== 0) !== 0) reject(Reject.outOfMemory);
+        if (objects.announce(arg, bytes, (f & Flag.file) !== 0 ? ObjectKind.file : ObjectKind.shm, (f & Flag.remove) !== 0, block.text.get(i)) !== 0)
+          reject(Reject.outOfMemory);
         return;
       case Op.cache: {
         const id = arg % 281474976710656; // the folio order is in the bits above 2^48

@@ -46,6 +46,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, kmap: Kmap, 
   const { reject } = machine.rejections;
   const kindOf = objects.kind;
   const sizeOf = objects.size;
+  const alone = objects.alone;
   const cached = objects.cached;
   const objectPage = objects.page;
   const kmapTouch = kmap.touch;
@@ -155,7 +156,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, kmap: Kmap, 
       // A shared file page stays read-only until it is written, so that the kernel learns of it; shared memory needs no such notice.
       const writable = shared && (fl & Flag.w) !== 0 && (kind === Access.write || k !== ObjectKind.file || writeNotify === 0);
       const bits = Attr.present | Attr.user | (shared ? Attr.shared : 0) | (writable ? Attr.write : 0) | nx;
-      if (kind !== Access.write && (fl & Flag.vdso) === 0 && (k === ObjectKind.file ? fileAround : shmemAround) !== 0) {
+      if (kind !== Access.write && (fl & Flag.vdso) === 0 && (k === ObjectKind.file ? fileAround : shmemAround & ~alone[o]!) !== 0) {
         const r = mapAround(s, hi, lo, page, v, index, bits);
         if (r !== 0) return r < 0 ? noFrame() : counted();
       }

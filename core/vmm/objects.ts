@@ -43,6 +43,8 @@ export function makeObjects(machine: Machine) {
   const { ref } = frames;
   const kind = new Uint8Array(MAX_OBJECTS);
   const removed = new Uint8Array(MAX_OBJECTS);
+  /** 1: a System V segment, whose mappings have no map_pages (ipc/shm.c shm_vm_ops): each of its pages faults by itself. */
+  const alone = new Uint8Array(MAX_OBJECTS);
   /** VMAs that map the object. */
   const maps = reserveInt32(MAX_OBJECTS);
   /** Size in bytes, -1 = unknown. */
@@ -68,6 +70,7 @@ export function makeObjects(machine: Machine) {
     cells[ObjectCell.live]! += 1;
     kind[o] = k;
     removed[o] = 0;
+    alone[o] = 0;
     maps[o] = 0;
     size[o] = bytes;
     handle[o] = h;
@@ -94,8 +97,13 @@ export function makeObjects(machine: Machine) {
     return o !== 0 ? o : create(ObjectKind.transient, id, -1);
   }
 
-  /** An `object` event: announce, resize or remove. 0 or -ENOMEM. */
-  function announce(id: number, bytes: number, k: number, remove: boolean): number {
+  /** An `object` event: announce, resize or remove; `name` = its path or key. 0 or -ENOMEM. */
+  function announce(id: number, bytes: number, k: number, remove: boolean, name: string | undefined): number {
+    const code = settle(id, bytes, k, remove);
+    if (code === 0 && !remove && name !== undefined && name.startsWith('/SYSV')) alone[byId.get(id, 0)] = 1;
+    return code;
+  }
+  function settle(id: number, bytes: number, k: number, remove: boolean): number {
     const o = byId.get(id, 0);
     if (remove) {
       if (o === 0) return 0;
@@ -200,5 +208,5 @@ export function makeObjects(machine: Machine) {
     for (let o = 1; o <= cells[ObjectCell.last]!; o++) if (kind[o] !== ObjectKind.none && maps[o] === 0) destroy(o);
   }
 
-  return { kind, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cached, vdso, cache, dropUnmapped };
+  return { kind, alone, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cached, vdso, cache, dropUnmapped };
 }

@@ -1,4 +1,4 @@
-/** One cell in this process, for test/bench/replay.mjs: `cell.mjs TRACE PMM MEMORY`; MEMORY `start:SIZE` stops at the first event. Prints one JSON line. */
+/** One cell in this process, for test/bench/replay.mjs: `cell.mjs TRACE PMM MEMORY [POLICY]`; MEMORY `start:SIZE` stops at the first event. Prints one JSON line. */
 import { parseSize } from '../../dist/cli/size.js';
 import { lookupConfig } from '../../dist/core/lookup/configs.js';
 import { memoryMapFromSize } from '../../dist/core/pmm/memory-map.js';
@@ -6,7 +6,7 @@ import { runCell } from '../../dist/core/replay/cell.js';
 import { inlineDeeply } from '../../dist/core/replay/compiler.js';
 import { openTrace } from '../../dist/traces/index.js';
 
-const [, , file, pmm, memory] = process.argv;
+const [, , file, pmm, memory, policy = 'plain'] = process.argv;
 const startOnly = memory.startsWith('start:');
 inlineDeeply();
 const trace = await openTrace(file);
@@ -14,7 +14,7 @@ const result = runCell(trace, {
   arch: 'x86-64',
   pmm,
   heap: 'recorded',
-  policy: 'plain',
+  policy,
   touch: 'recorded',
   tlb: lookupConfig('default'),
   map: memoryMapFromSize(parseSize(startOnly ? memory.slice(6) : memory, 'MEMORY')),

@@ -20,8 +20,8 @@ const C_STRATEGY = { bitmap: '0', 'free-stack': '1', buddy: '2' };
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** One cell in a fresh process: { rows, seconds, startup, rss, start } (seconds without start-up). */
-function cell(trace, pmm, memory = '4GiB') {
-  return JSON.parse(execFileSync(process.execPath, [CELL, trace, pmm, memory], { encoding: 'utf8' }));
+function cell(trace, pmm, memory = '4GiB', policy = 'plain') {
+  return JSON.parse(execFileSync(process.execPath, [CELL, trace, pmm, memory, policy], { encoding: 'utf8' }));
 }
 
 /** Seconds of `run` with two cells on the given number of workers. */
@@ -43,6 +43,14 @@ export async function bench() {
     writeSynthetic(trace, events);
     const speed = Object.fromEntries(PMMS.map((pmm) => [pmm, median([1, 2, 3].map(() => cell(trace, pmm)).map((r) => r.rows / r.seconds / 1e6))]));
     rows.push({ name: `one cell, ${events / 1e6} M synthetic events`, unit: 'M events/s', values: speed });
+    // Both in turn, so that a shared machine's noise falls on both.
+    const policies = [1, 2, 3, 4, 5].map(() => ['plain', 'linux'].map((policy) => cell(trace, 'buddy', '4GiB', policy)).map((r) => r.rows / r.seconds / 1e6));
+    const perPolicy = { plain: median(policies.map(([plain]) => plain)), linux: median(policies.map(([, linux]) => linux)) };
+    rows.push({
+      name: 'policies, buddy',
+      unit: 'M events/s',
+      values: { ...perPolicy, 'linux/plain': median(policies.map(([plain, linux]) => linux / plain)) },
+    });
     const pairs = [1, 2, 3].map(() => twoCells(trace, 1, join(space, 'a')) / twoCells(trace, 2, join(space, 'b')));
     rows.push({ name: 'two cells: time on one worker / on two', unit: 'ratio', values: { 'one/two': median(pairs) } });
     const short = cell(trace, 'buddy').rss / 2 ** 20;

@@ -27,6 +27,14 @@ describe('matrix files', () => {
     expect(await read(json)).toEqual(expected);
   });
 
+  it('leave rules of a policy out, by name', async () => {
+    const request = async (text: string) => await runRequest(['a.fwt'], () => undefined, await parseMatrix(text, 'm.yaml'));
+    expect((await request('policy: linux\nwithout: [reuse, pt-reclaim]\n')).without).toEqual(['reuse', 'pt-reclaim']);
+    expect((await request('policy: linux\n')).without).toEqual([]);
+    await expect(request('policy: linux\nwithout: re-use\n')).rejects.toThrow(/^m.yaml: without re-use: unknown name, did you mean reuse\?/);
+    await expect(request('without: reuse\n')).rejects.toThrow('m.yaml: without reuse: policy plain has no rules that could be left out; give --policy linux');
+  });
+
   it('know every option of run', async () => {
     const values: Record<string, string> = {
       names: 'x',
@@ -36,6 +44,7 @@ describe('matrix files', () => {
       path: 'f',
       'path-or-name': 'default',
       text: '0..9',
+      rules: 'reuse',
       switch: 'true',
       count: '1',
     };
@@ -99,7 +108,7 @@ describe('requests', () => {
     await expect(wrong('window', '5..5')).rejects.toThrow('--window 5..5: holds no event');
     await expect(wrong('window', '5-9')).rejects.toThrow('--window 5-9: expected FROM..TO');
     await expect(wrong('pid', '1,x')).rejects.toThrow('--pid x: expected a whole number from 0');
-    await expect(wrong('policy', 'lunix')).rejects.toThrow('--policy lunix: unknown name (known: plain, linux)');
+    await expect(wrong('policy', 'linix')).rejects.toThrow('--policy linix: unknown name, did you mean linux? (known: plain, linux)');
     await expect(wrong('memory', '12')).rejects.toThrow('--memory: 12 bytes hold no frame');
     await expect(wrong('tlb', 'defalt')).rejects.toThrow('--tlb defalt: unknown name, did you mean default?');
     await expect(wrong('tlb', './nowhere.json')).rejects.toThrow('--tlb ./nowhere.json: cannot read: no such file or directory');

@@ -54,26 +54,6 @@ export async function startTruth(program: string, pid: number, file: string, clo
   return { zeroPage: ready[1] as string, before, ended, end: () => void child.kill('SIGTERM') };
 }
 
-/**
- * The readings with fault counts that the model can be asked for: the command's own, without `before`. A fault that waited for a disk may be counted as either
- * kind or as both, so after the first major fault of a process its minor ones are left out.
- */
-export function ownFaults(text: string, pid: number, before: Truth['before']): string {
-  const [header = '', ...lines] = text.split('\n');
-  const columns = header.split(',');
-  const at = { pid: columns.indexOf('pid'), minor: columns.indexOf('minor_faults'), major: columns.indexOf('major_faults') };
-  const own = lines.map((line) => {
-    if (line === '') return line;
-    const fields = line.split(',');
-    const first = Number(fields[at.pid]) === pid;
-    const major = Number(fields[at.major]) - (first ? before.major : 0);
-    fields[at.minor] = major > 0 ? '' : String(Number(fields[at.minor]) - (first ? before.minor : 0));
-    fields[at.major] = String(major);
-    return fields.join(',');
-  });
-  return [header, ...own].join('\n');
-}
-
 /** `files.csv` of the files in `list` (lines as cache.c wants them); bytes as latin1, for paths are in any encoding. */
 export async function cacheState(program: string, list: string): Promise<string> {
   const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -1,9 +1,28 @@
 /**
  * What perf printed, on its way to the file that is imported: leaves out what the command was before it began (the shell that held it back), and notes what the
- * import wants to know before its first line: which files were mapped, and which pages of them came to the page cache while the command ran.
+ * import wants to know before its first line: which files were mapped, which pages of them came to the page cache while the command ran, and which page faults
+ * came to nothing. A fault that has to wait is given up when a signal (or the stop for a reading) is pending, and is there again when the thread goes on
+ * (arch/x86/mm/fault.c, fault_signal_pending): of two equal faults in a row of one thread only the second did something.
  */
 import { readCachePages } from '../linux/perf-line.js';
 import { Scanner } from '../scan.js';
+
+/** A page fault of no effect: the line's key, and the time until which the page was not there. */
+export interface GivenUp {
+  readonly key: string;
+  readonly pid: number;
+  readonly from: number;
+  readonly until: number;
+}
+
+/** Process, thread, time and event of a line. */
+const SAMPLE = /(\d+)\/(\d+)\s+\[\d+\]\s+(\d+)\.(\d{9}):\s+(\S+)/;
+
+/** What tells one page fault's line from all others. */
+export function lineKey(line: string): string {
+  const match = SAMPLE.exec(line);
+  return match === null ? '' : `${match[2]} ${match[3]}.${match[4]}`;
+}
 
 /** `device<TAB>inode<TAB>path` */
 export type MappedFile = string;
@@ -16,6 +35,8 @@ export class RawEvents {
   lost = 0;
   /** Page faults of the held process before it became the command. */
   faultsBefore = 0;
+  readonly givenUp: GivenUp[] = [];
+  private readonly lastFaults = new Map<number, { key: string; time: number; what: string }>();
   private begun = false;
   private rest = '';
   private readonly scan = new Scanner();
@@ -54,10 +75,31 @@ export class RawEvents {
 
   private look(text: string): void {
     for (let at = text.indexOf('PERF_RECORD_MMAP2'); at >= 0; at = text.indexOf('PERF_RECORD_MMAP2', at + 1)) this.mapping(lineFrom(text, at));
+    this.faults(text);
     for (let at = text.indexOf('PERF_RECORD_LOST'); at >= 0; at = text.indexOf('PERF_RECORD_LOST', at + 1))
       this.lost += Number(/lost (\d+)/.exec(lineFrom(text, at))?.[1] ?? 1);
     const cached = 'filemap:mm_filemap_add_to_page_cache:';
     for (let at = text.indexOf(cached); at >= 0; at = text.indexOf(cached, at + 1)) this.cached(lineFrom(text, at));
+  }
+
+  private faults(text: string): void {
+    for (let from = 0; from < text.length;) {
+      const end = text.indexOf('\n', from);
+      const line = text.slice(from, end);
+      from = end + 1;
+      const match = SAMPLE.exec(line);
+      if (match === null || (match[5] as string).startsWith('filemap:')) continue;
+      const tid = Number(match[2]);
+      if (!(match[5] as string).startsWith('exceptions:page_fault')) {
+        this.lastFaults.delete(tid);
+        continue;
+      }
+      const time = Number(match[3]) * 1e9 + Number(match[4]);
+      const what = line.slice(line.indexOf(match[5] as string));
+      const last = this.lastFaults.get(tid);
+      if (last?.what === what) this.givenUp.push({ key: last.key, pid: Number(match[1]), from: last.time, until: time });
+      this.lastFaults.set(tid, { key: `${match[2]} ${match[3]}.${match[4]}`, time, what });
+    }
   }
 
   private mapping(line: string): void {
@@ -92,7 +134,7 @@ export function stateAtStart(text: string, added: RawEvents['added']): string {
       const runs = match === null ? undefined : added.get(`${match[1]} ${match[2]}`);
       if (runs === undefined) return line;
       const more = runs.map(({ first, pages }) => `${first.toString(16)}+${pages.toString(16)}`).join(' ');
-      return `${line.trimEnd()}${line.endsWith(',') || line.endsWith(' ') ? '' : ' '}${more}`;
+      return `${line.trimEnd()}${line.endsWith(',') ? '' : ' '}${more}`;
     })
     .join('\n');
 }

@@ -2,21 +2,23 @@
  * A recording from its plan to the .fwt: starts the command held back, attaches the recorders, lets it go, waits for the last process of its tree, and imports
  * what they wrote. Everything lies in one folder beside the output until the trace is whole; `keep` leaves it there, as a recording that `verify` reads.
  */
-import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { basename, dirname, join, resolve } from 'node:path';
 import { createGzip } from 'node:zlib';
 import { UserError, type Loss } from '../event.js';
 import { FwtWriter } from '../fwt-writer.js';
 import { importInto } from '../import.js';
+import { openInput } from '../input.js';
 import { fileError } from '../io-error.js';
-import { buildHelper, cacheState, ownFaults, startTruth, type Truth } from './helper.js';
+import { buildHelper, cacheState, startTruth, type Truth } from './helper.js';
 import { hold, type Held } from './held.js';
 import { kernelFacts, type Machine } from './machine.js';
 import { printPerf, startPerf, type PerfRecording } from './perf.js';
 import { recordArguments, SCRIPT_ARGUMENTS, tracepointArguments } from './perf-arguments.js';
 import { planRecording, type Plan, type Wish } from './plan.js';
-import { RawEvents, stateAtStart } from './raw-events.js';
+import { lineKey, RawEvents, stateAtStart } from './raw-events.js';
+import { readingsOf } from './readings.js';
 
 /** Between two looks at a process. */
 const READING_INTERVAL_US = 1000;
@@ -154,7 +156,8 @@ async function converted(
   if (truth !== null) {
     const readings = join(folder, 'truth.csv');
     const { minor, major } = truth.before;
-    writeFileSync(readings, ownFaults(readFileSync(readings, 'latin1'), pid, { minor: minor + raw.faultsBefore, major }), 'latin1');
+    const before = { minor: minor + raw.faultsBefore, major };
+    writeFileSync(readings, readingsOf(readFileSync(readings, 'latin1'), pid, before, raw.givenUp), 'latin1');
   }
   rmSync(perfData(folder), { force: true });
   for (const helper of ['truth', 'cache']) rmSync(join(folder, helper), { force: true });
@@ -182,5 +185,19 @@ async function printed(plan: Plan, machine: Machine, folder: string, pid: number
   });
   packed.end();
   await written;
+  if (raw.givenUp.length > 0) await without(events, new Set(raw.givenUp.map(({ key }) => key)));
   return raw;
+}
+
+/** Writes the events anew without the page faults that came to nothing. */
+async function without(events: string, keys: ReadonlySet<string>): Promise<void> {
+  const aside = `${events}.new`;
+  const packed = createGzip({ level: 1 });
+  const written = once(packed.pipe(createWriteStream(aside)), 'close');
+  await openInput([events]).forEachLine((line) => {
+    if (!line.includes('exceptions:page_fault') || !keys.has(lineKey(line))) packed.write(`${line}\n`, 'latin1');
+  });
+  packed.end();
+  await written;
+  renameSync(aside, events);
 }

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { heaps } from '../../../core/heap/registry.js';
 import { pmms } from '../../../core/pmm/registry.js';
 import { FrameCell } from '../../../core/vmm/frames.js';
 import { policies } from '../../../core/vmm/policies.js';
@@ -109,6 +110,7 @@ function holds(options: RigOptions, runs: number): void {
 describe('the linux policy keeps its books', () => {
   it.each([...pmms.names()])('on %s', (pmm) => holds({ policy: 'linux', pmm, memory: 48 * 2 ** 20 }, 20), 60_000);
   it.each([...pmms.names()])('on %s when frames run out', (pmm) => holds({ policy: 'linux', pmm, memory: 3 * 2 ** 20 }, 20), 60_000);
+  it.each([...heaps.names()])('with heap %s', (heap) => holds({ policy: 'linux', heap, memory: 6 * 2 ** 20 }, 20), 60_000);
   it.each(policies.get('linux').rules.map((rule) => rule.name))(
     'without %s',
     (rule) => holds({ policy: 'linux', without: [rule], memory: 12 * 2 ** 20 }, 6),

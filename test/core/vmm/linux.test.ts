@@ -336,7 +336,7 @@ describe('each rule, on and off', () => {
   it('shmem-around: pages that another process put into the object come along', () => {
     const read = (...without: string[]) => {
       const m = machine(...without);
-      m.run({ op: Op.object, arg: 1, size: 64 * PAGE, flags: Flag.shm });
+      m.run({ op: Op.object, arg: 1, size: 64 * PAGE, flags: Flag.shm, text: '/dev/shm/one' });
       for (const pid of [1, 2]) m.run(map(A, 64 * PAGE, { pid, arg: 1, flags: RW | Flag.shared | Flag.fixed }));
       for (const page of [0, 3, 15, 16]) m.run(touch(A + page * PAGE));
       m.run(touch(A + 2 * PAGE, Op.read, 2));
@@ -344,6 +344,14 @@ describe('each rule, on and off', () => {
     };
     expect(read()).toEqual([4, 4]);
     expect(read('shmem-around')).toEqual([4, 1]);
+  });
+
+  it('shmem-around: each page of a System V segment faults by itself', () => {
+    const m = machine();
+    m.run({ op: Op.object, arg: 1, size: 64 * PAGE, flags: Flag.shm, text: '/SYSV00000000' });
+    for (const pid of [1, 2]) m.run(map(A, 64 * PAGE, { pid, arg: 1, flags: RW | Flag.shared | Flag.fixed }));
+    m.run(touch(A), touch(A + PAGE), touch(A, Op.read, 2));
+    expect([m.shmem(1), m.shmem(2)]).toEqual([2, 1]);
   });
 
   it('folios: one that overlaps the window is mapped whole', () => {

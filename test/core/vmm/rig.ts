@@ -69,6 +69,8 @@ export function buildRig(options: RigOptions = {}): Rig {
     block.addr2[0] = e.addr2 ?? 0;
     block.arg[0] = e.arg ?? 0;
     block.flags[0] = e.flags ?? 0;
+    block.text.clear();
+    if (e.text !== undefined) block.text.set(0, e.text);
     replayer.run(0, 1, n);
   };
   return { vmm, feed, start };
