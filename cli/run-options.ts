@@ -21,7 +21,7 @@ export const RUN_OPTIONS = {
   arch: { kind: 'names', registry: 'archs', preset: 'x86-64', about: 'Architectures' },
   pmm: { kind: 'names', registry: 'pmms', preset: 'bitmap,free-stack,buddy', about: 'Physical memory managers' },
   heap: { kind: 'names', registry: 'heaps', preset: 'recorded', about: 'Process heaps: recorded puts blocks where they were, the others place them anew' },
-  policy: { kind: 'names', registry: 'policies', preset: 'plain', about: "The VMM's rules" },
+  policy: { kind: 'names', registry: 'policies', preset: 'linux', about: "The VMM's rules" },
   without: { kind: 'rules', about: 'Rules of the policy to leave out (framewalk list policies --json names them)' },
   touch: {
     kind: 'choice',

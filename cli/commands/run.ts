@@ -1,14 +1,12 @@
 /** `framewalk run`: replays traces on every configuration asked for, writes the results and prints the table. */
 import { flagSet, flagText, operands, type Arguments, type Command } from '../command.js';
-import { interruption, stoppable } from '../interrupt.js';
-import { complain, makeFolders, print } from '../output.js';
-import { startProgress, type Progress } from '../progress.js';
+import { interruption } from '../interrupt.js';
+import { makeFolders, print } from '../output.js';
 import { registryNames } from '../registries.js';
 import { RUN_OPTIONS, runFlags, type RunKey, type RunOption } from '../run-options.js';
 import type { RunRequest } from '../run-request.js';
-import { quoted } from '../../reports/command.js';
+import { withTraces } from '../with-traces.js';
 import type { RunResult } from '../../core/replay/result.js';
-import type { Trace } from '../../traces/event.js';
 
 export const runCommand: Command = {
   usage: 'run [traces..]',
@@ -53,26 +51,10 @@ async function requested(args: Arguments): Promise<RunRequest> {
   return await runRequest(operands(args, 'traces'), flag, file === undefined ? undefined : await readMatrix(file));
 }
 
-/** Replays the request, with a progress line for what takes long. */
+/** Replays the request. */
 async function replayed(request: RunRequest): Promise<RunResult> {
-  const { openTraces, replayTraces } = await import('../replay.js');
-  let progress = startProgress('reading', 'B');
-  const reading = (name: string): Progress['update'] => {
-    progress.end();
-    progress = startProgress(`reading ${name}`, 'B');
-    return progress.update;
-  };
-  let traces: readonly Trace[] = [];
-  try {
-    traces = await openTraces(request, { onReading: reading, onWarning: complain });
-    progress.end();
-    progress = startProgress('replaying', 'events');
-    const command = `framewalk ${process.argv.slice(2).map(quoted).join(' ')}`;
-    return await stoppable(() => replayTraces(request, traces, command, { signal: interruption, onProgress: progress.update }));
-  } finally {
-    progress.end();
-    for (const trace of traces) trace.close();
-  }
+  const { replayTraces } = await import('../replay.js');
+  return await withTraces(request, 'replaying', (traces, command, onProgress) => replayTraces(request, traces, command, { signal: interruption, onProgress }));
 }
 
 /** What the table does not say: lines that were not understood, events refused, memory that ran out. */

@@ -1,14 +1,12 @@
 /** `framewalk verify`: predicted against measured. Replays recordings by the kernel's rules and compares with what the kernel reported, sample by sample. */
 import { flagSet, flagText, operands, switchFlag, valueFlag, type Arguments, type Command } from '../command.js';
-import { interruption, stoppable } from '../interrupt.js';
-import { complain, makeFolders, print } from '../output.js';
-import { startProgress, type Progress } from '../progress.js';
+import { interruption } from '../interrupt.js';
+import { makeFolders, print } from '../output.js';
 import { registryNames } from '../registries.js';
 import { RUN_OPTIONS, runFlags, type RunKey, type RunOption } from '../run-options.js';
 import type { RunRequest } from '../run-request.js';
-import { quoted } from '../../reports/command.js';
+import { withTraces } from '../with-traces.js';
 import type { AblationResult } from '../../reports/verify/ablation.js';
-import type { Trace } from '../../traces/event.js';
 import { UserError } from '../../traces/event.js';
 import type { Verified } from '../verify.js';
 
@@ -60,7 +58,10 @@ async function requested(args: Arguments): Promise<RunRequest> {
     return args[key] === undefined ? undefined : String(flagSet(args, key));
   };
   const request = await runRequest(recordings, verifyFlags(flag));
-  if (request.pmm.length > 1) throw new UserError(`--pmm ${request.pmm.join(',')}: takes one name; no prediction depends on it`);
+  if (request.pmm.length > 1)
+    throw new UserError(
+      `--pmm ${request.pmm.join(',')}: takes one name here; of what is verified only huge pages depend on it, which a strategy without blocks of 2 MiB cannot give`,
+    );
   return request;
 }
 
@@ -70,7 +71,7 @@ async function verification(args: Arguments, request: RunRequest): Promise<numbe
   const [{ verifyTraces }, { verifyExitCode }] = await Promise.all([import('../verify.js'), import('../../reports/verify/program.js')]);
   const out = flagText(args, 'out');
   if (out !== undefined) makeFolders(out, '--out');
-  const { result, run } = await withTraces(request, (traces, command, onProgress) =>
+  const { result, run } = await withTraces(request, 'verifying', (traces, command, onProgress) =>
     verifyTraces(request, traces, command, out !== undefined, { signal: interruption, onProgress }),
   );
   const files = out === undefined ? [] : await written(out, { result, run });
@@ -92,32 +93,10 @@ async function written(out: string, { result, run }: Verified): Promise<string[]
 async function ablation(args: Arguments, request: RunRequest): Promise<number> {
   const [{ ablateTraces, ablationSteps }, text] = await Promise.all([import('../verify.js'), import('../../reports/verify/ablation.js')]);
   const steps = ablationSteps(request.policy);
-  const result: AblationResult = await withTraces(request, (traces, command, onProgress) =>
+  const result: AblationResult = await withTraces(request, 'verifying', (traces, command, onProgress) =>
     ablateTraces(request, traces, steps, command, { signal: interruption, onProgress }),
   );
   if (request.json) print(`${JSON.stringify(result, null, 2)}\n`);
   else print(flagSet(args, 'markdown') ? text.ablationMarkdown(result) : text.ablationText(result, isColored()));
   return 0;
-}
-
-/** Opens the recordings, does the work with a progress line, closes them. */
-async function withTraces<T>(request: RunRequest, work: (traces: readonly Trace[], command: string, onProgress: Progress['update']) => Promise<T>): Promise<T> {
-  const { openTraces } = await import('../replay.js');
-  let progress = startProgress('reading', 'B');
-  const reading = (name: string): Progress['update'] => {
-    progress.end();
-    progress = startProgress(`reading ${name}`, 'B');
-    return progress.update;
-  };
-  let traces: readonly Trace[] = [];
-  try {
-    traces = await openTraces(request, { onReading: reading, onWarning: complain });
-    progress.end();
-    progress = startProgress('verifying', 'events');
-    const command = `framewalk ${process.argv.slice(2).map(quoted).join(' ')}`;
-    return await stoppable(() => work(traces, command, progress.update));
-  } finally {
-    progress.end();
-    for (const trace of traces) trace.close();
-  }
 }

@@ -75,7 +75,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
   const blocksOf = new Float64Array(MAX_SPACES);
   const liveBytes = new Float64Array(16);
   const counts = new Float64Array(16);
-  const place = new Int32Array(16);
+  const place = new Int32Array(32);
 
   function grown(s: number, bytes: number, n: number): void {
     bytesOf[s]! += bytes;

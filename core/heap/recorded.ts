@@ -20,7 +20,7 @@ function create(machine: Machine, mappings: Mappings): ProcessHeap {
   const putBlock = blocks.put;
   const liveBytes = new Float64Array(16);
   const counts = new Float64Array(16);
-  const place = new Int32Array(16);
+  const place = new Int32Array(32);
 
   function grown(bytes: number, n: number): void {
     const live = liveBytes[HeapLive.bytes]! + bytes;

@@ -48,6 +48,9 @@ export type Replayer = ReturnType<typeof makeReplayer>;
 /** pids below this are found by index, others by a hash. */
 const DIRECT_PIDS = 1 << 22;
 
+/** Rows of the usual loop per call. */
+const STRETCH = 512;
+
 /** Pages that one `cache` event may name: 1 TiB. More is a mistake, and would take minutes. */
 const MAX_CACHE_PAGES = 2 ** 28;
 
@@ -76,9 +79,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const filter = options.pids.length > 0 ? new Set(options.pids) : null;
   const window = options.window;
   const cells = frames.cells;
-  /** Process slot + 1 by pid, 0 = not looked up yet. */
+  /** Process slot + 1 by pid, which a pid keeps for the whole run; 0 = not looked up yet. */
   const direct = reserveInt32(DIRECT_PIDS);
-  const runningSpace = new Int32Array(Math.max(16, cpuCount)).fill(-2);
+  const runningSpace = new Int32Array(Math.max(32, cpuCount)).fill(-2);
   const pageBlocks = makePageBlocks(machine);
   const kernelBlocks = new Map<number, number>();
   const directPids: number = DIRECT_PIDS;
@@ -87,19 +90,20 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
 
   /** Slot of the live process of a pid; a pid never heard of comes to life empty. -1 for the kernel or without frames. */
   function slotOf(pid: number): number {
-    if (pid >= 0 && pid < directPids) {
-      const known = direct[pid]!;
-      if (known !== 0 && space[known - 1] !== 0) return known - 1;
-    }
     if (pid < 0) return -1;
-    const p = vmm.processOf(pid);
-    if (p >= 0 && pid < directPids) direct[pid] = p + 1;
-    return p;
+    const p = liveSlot(pid);
+    return p >= 0 ? p : vmm.processOf(pid);
   }
 
   /** Slot of a process that is alive, or -1: for events that make no sense for one that is not. */
   function liveSlot(pid: number): number {
+    if (!(pid >= 0 && pid < directPids)) return lookedUp(pid);
+    const known = direct[pid]!;
+    return known === 0 ? lookedUp(pid) : space[known - 1] !== 0 ? known - 1 : -1;
+  }
+  function lookedUp(pid: number): number {
     const p = processes.slotOf(pid);
+    if (p >= 0 && pid >= 0 && pid < directPids) direct[pid] = p + 1;
     return p >= 0 && space[p] !== 0 ? p : -1;
   }
 
@@ -155,6 +159,20 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     if (touchBlocks !== 0) touchPages(p, s, place[0]!, place[1]!, bytes, Access.write);
   }
 
+  /** What gives something back, which only a live process can. */
+  function ending(op: Op, pid: number, hi: number, lo: number, bytes: number, f: number): void {
+    const p = liveSlot(pid);
+    if (p < 0) {
+      if (op !== Op.free || (hi | lo) !== 0) reject(Reject.unknownProcess);
+      return;
+    }
+    current[0] = p;
+    const s = (space[p]! - 1) | 0;
+    if (op === Op.exit) processes.exit(p, (f & Flag.group) !== 0);
+    else if (op === Op.munmap) vmm.munmap(s, hi * 1073741824 + lo, bytes);
+    else if ((hi | lo) !== 0) heapRelease(s, hi, lo);
+  }
+
   /** Everything but plain touches. */
   function slow(i: number): void {
     const op = ops[i]! as Op;
@@ -163,8 +181,13 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     const lo = los[i]!;
     const addr = hi * 1073741824 + lo;
     const bytes = sizes[i]!;
-    const arg = args[i]!;
     const f = flagsOf[i]!;
+    if (op === Op.exit || op === Op.munmap || op === Op.free) {
+      ending(op, pid, hi, lo, bytes, f);
+      return;
+    }
+    // Read when it is needed: a column that is looked at now and then is far away.
+    const arg = args[i]!;
     switch (op) {
       case Op.object:
         if (objects.announce(arg, bytes, (f & Flag.file) !== 0 ? ObjectKind.file : ObjectKind.shm, (f & Flag.remove) !== 0, block.text.get(i)) !== 0)
@@ -216,21 +239,6 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       case Op.kunmap:
         vmm.kunmapPage(pid, Math.floor(addr / 4096));
         return;
-      case Op.exit:
-      case Op.munmap:
-      case Op.free: {
-        const p = liveSlot(pid);
-        if (p < 0) {
-          if (op !== Op.free || addr !== 0) reject(Reject.unknownProcess);
-          return;
-        }
-        current[0] = p;
-        const s = space[p]! - 1;
-        if (op === Op.exit) processes.exit(p, (f & Flag.group) !== 0);
-        else if (op === Op.munmap) vmm.munmap(s, addr, bytes);
-        else if (addr !== 0) heapRelease(s, hi, lo);
-        return;
-      }
       default:
         break;
     }
@@ -259,7 +267,11 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         if (processes.exec(p, block.text.get(i)) !== 0) reject(Reject.outOfMemory);
         return;
       case Op.mmap:
-        if (vmm.mmap(s, addr, bytes, f, arg, addr2s[i]!) !== 0 && touchMappings !== 0 && (f & (Flag.r | Flag.w)) !== 0) {
+        if (
+          vmm.mmap(s, addr, bytes, f, arg, arg !== 0 || (f & Flag.shared) !== 0 ? addr2s[i]! : 0) !== 0 &&
+          touchMappings !== 0 &&
+          (f & (Flag.r | Flag.w)) !== 0
+        ) {
           touchPages(p, s, hi, lo, bytes, (f & Flag.w) !== 0 ? Access.write : Access.read);
         }
         return;
@@ -341,11 +353,9 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
 
   /** A CPU runs another space than before. */
   function switchTo(cpu: number, s: number): void {
-    if (runningSpace[cpu] !== s) {
-      runningSpace[cpu] = s;
-      lookup.switchSpace(s, cpu);
-      cells[FrameCell.cpu] = cpu;
-    }
+    runningSpace[cpu] = s;
+    lookup.switchSpace(s, cpu);
+    cells[FrameCell.cpu] = cpu;
   }
 
   function wanted(i: number, number: number): boolean {
@@ -368,26 +378,42 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
       }
       return rows;
     }
-    // The usual case: one CPU, blocks where they were. Touches, malloc and free of the running process are handled here.
+    for (let i = from; i < to; i = (i + STRETCH) | 0) stretch(i, i + STRETCH < to ? (i + STRETCH) | 0 : to, base);
+    return rows;
+  }
+
+  /**
+   * The usual case: one CPU, blocks where they were. Touches, malloc and free of the running process are handled here. Called for few rows at a time:
+   * code that V8 compiles while a long loop runs (OSR) reads every captured variable again and again, code compiled between calls takes them as constants.
+   */
+  function stretch(from: number, to: number, base: number): void {
     let pid = -2;
     let s = -1;
     let p = -1;
-    for (let i = from; i < to; i = (i + 1) | 0) {
+    const end = to | 0;
+    // Int32 from the start: a loop variable that begins as an argument would be boxed and unboxed every turn.
+    for (let i = from | 0; i < end; i = (i + 1) | 0) {
       const op = ops[i]!;
       const id = pids[i]!;
       if (id !== pid) {
-        p = runningSlot(id);
-        if (p < 0) {
-          pid = -2;
-          event[0] = base + i;
-          slow(i);
-          if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(id));
-          continue;
+        // Nearly every event is another process': the usual way to its space is written out.
+        const known = id >= 0 && id < directPids ? direct[id]! : 0;
+        s = known === 0 ? -1 : (space[(known - 1) | 0]! - 1) | 0;
+        p = (known - 1) | 0;
+        if (s < 0) {
+          p = liveSlot(id) | 0;
+          if (p < 0) {
+            pid = -2;
+            event[0] = base + i;
+            slow(i);
+            if (cells[FrameCell.failed] !== 0) outOfFrames(liveSlot(id));
+            continue;
+          }
+          s = (space[p]! - 1) | 0;
         }
         pid = id;
         current[0] = p;
-        s = (space[p]! - 1) | 0;
-        switchTo(0, s);
+        if (runningSpace[0] !== s) switchTo(0, s);
       }
       const hi = his[i]!;
       const lo = los[i]!;
@@ -417,17 +443,6 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
         pid = -2;
       }
     }
-    return rows;
-  }
-
-  /** Slot of a process that is alive, made known by its pid's index; -1 when the event needs a closer look. */
-  function runningSlot(pid: number): number {
-    if (pid < 0 || pid >= directPids) return -1;
-    const known = direct[pid]!;
-    if (known !== 0 && space[known - 1] !== 0) return known - 1;
-    const p = liveSlot(pid);
-    if (p >= 0) direct[pid] = p + 1;
-    return p;
   }
 
   /** With several CPUs: the event's CPU runs the event's process. */
@@ -435,7 +450,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     const cpu = cpusOf[i]! % cpuCount;
     cells[FrameCell.cpu] = cpu;
     const p = liveSlot(pids[i]!);
-    if (p >= 0) switchTo(cpu, space[p]! - 1);
+    if (p >= 0 && runningSpace[cpu] !== space[p]! - 1) switchTo(cpu, space[p]! - 1);
   }
 
   function runFiltered(from: number, to: number, base: number): number {

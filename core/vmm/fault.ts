@@ -148,18 +148,12 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     return counted();
   }
 
-  /** A leaf maps the page but forbids the write. */
-  function writeProtected(s: number, hi: number, lo: number, q: number, fl: number, nx: number): number {
-    const e = pt[q]!;
+  /** Gives a leaf a frame of its own, with what the frame that it maps holds. 1, or 0 without a frame. */
+  function breakCow(s: number, hi: number, lo: number, q: number, nx: number): number {
     const f = pt[(q + 1) | 0]!;
-    if ((fl & Flag.shared) !== 0 || (f !== zeroFrame && ref[f] === 1 && use[f] === Use.anonymous)) {
-      pt[q] = e | Attr.write;
-      counters[VmmCounter.reuses]! += 1;
-      return counted();
-    }
-    if (f !== zeroFrame && kmapTouch(f) !== 0) return noFrame();
+    if (f !== zeroFrame && kmapTouch(f) !== 0) return 0;
     const g = freshAnonymous(s);
-    if (g < 0) return noFrame();
+    if (g < 0) return 0;
     pt[q] = Attr.present | Attr.write | Attr.user | nx;
     pt[(q + 1) | 0] = g;
     invalidatePage(s, hi, lo);
@@ -171,12 +165,24 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     addResident(s, Use.anonymous);
     counters[VmmCounter.cowBreaks]! += 1;
     processBreaks[current[0]!]! += 1;
-    return counted();
+    return 1;
+  }
+
+  /** A leaf maps the page but forbids the write. */
+  function writeProtected(s: number, hi: number, lo: number, q: number, fl: number, nx: number): number {
+    const e = pt[q]!;
+    const f = pt[(q + 1) | 0]!;
+    if ((fl & Flag.shared) !== 0 || (f !== zeroFrame && ref[f] === 1 && use[f] === Use.anonymous)) {
+      pt[q] = e | Attr.write;
+      counters[VmmCounter.reuses]! += 1;
+      return counted();
+    }
+    return breakCow(s, hi, lo, q, nx) === 0 ? noFrame() : counted();
   }
 
   const { rules } = machine;
-  const parts = { addResident, subResident, noteTables, install, freshAnonymous, counted, noFrame };
-  const linuxFaults = makeLinuxFaults(machine, objects, kmap, parts, lineages, huge);
+  const parts = { addResident, noteTables, install, freshAnonymous, breakCow, counted, noFrame };
+  const linuxFaults = makeLinuxFaults(machine, objects, parts, lineages, huge);
   const linuxMissing = linuxFaults.missing;
   const linuxProtected = linuxFaults.writeProtected;
   const linux = rules.linux;

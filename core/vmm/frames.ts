@@ -31,16 +31,14 @@ export const enum FrameCell {
   tablePeak = 4,
   kernelPeak = 5,
   cpu = 6,
-  allocs = 7,
-  frees = 8,
-  failures = 9,
+  failures = 7,
   /** 1 once an allocation failed since the flag was cleared. */
-  failed = 10,
+  failed = 8,
   /** One past the highest 2 MiB piece that ever held a used frame: pictures stop there. */
-  pieceLimit = 11,
+  pieceLimit = 9,
   /** Current frames by use start here. */
   byUse = 16,
-  length = 24,
+  length = 32,
 }
 
 /** Histogram of steps per operation: exact below 1024, then by powers of two. */
@@ -57,20 +55,28 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   const total = map.frames;
   const ref = reserveInt32(total);
   const use = reserveUint8(total);
-  const owner = reserveInt32(total);
   /** Order of the page-cache folio that a frame belongs to; 0 where none was told. */
   const folioOrder = reserveUint8(total);
   const pieces = reserveUint16(Math.ceil(total / PIECE_FRAMES) * 8);
   const cells = new Int32Array(FrameCell.length);
   const allocSteps = new Float64Array(STEP_BINS);
   const freeSteps = new Float64Array(STEP_BINS);
-  const totals = new Float64Array(4); // allocs, frees spilled from the int32 cells
+  const totals = new Float64Array(16); // [0] allocations, [1] frees as of the last spill, [2] failures, [3] the PMM's steps when last looked at, [4] huge pages not to be had
   const allocate = pmm.allocate;
   const giveBack = pmm.free;
   const steps = pmm.steps;
+  totals[3] = steps();
 
   function bin(n: number): number {
     return n < 1024 ? n | 0 : (1024 + 21 - Math.clz32(n | 0)) | 0;
+  }
+
+  /** Steps of the PMM since the last look: those of the operation that just ended. */
+  function stepsTaken(): number {
+    const now = steps();
+    const n = now - totals[3]!;
+    totals[3] = now;
+    return n;
   }
 
   function noteFailure(): number {
@@ -81,14 +87,11 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
 
   /** One frame for `u` (Use), with ref 1; -1 when the PMM has none. */
   function take(u: number, kind: number, near: number, who: number): number {
-    const before = steps();
     const f = allocate(0, kind, cells[FrameCell.cpu]!, near, who);
-    const n = steps() - before;
-    allocSteps[bin(n)]! += 1;
+    allocSteps[bin(stepsTaken())]! += 1;
     if (f < 0) return noteFailure();
     ref[f] = 1;
     use[f] = u;
-    owner[f] = who;
     const piece = f >>> 9;
     if (piece >= cells[FrameCell.pieceLimit]!) cells[FrameCell.pieceLimit] = piece + 1;
     const p = (piece << 3) | u;
@@ -97,7 +100,6 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     cells[FrameCell.byUse + u] = held;
     const used = (cells[FrameCell.used]! + 1) | 0;
     cells[FrameCell.used] = used;
-    cells[FrameCell.allocs] = (cells[FrameCell.allocs]! + 1) | 0;
     if (used > cells[FrameCell.usedPeak]!) cells[FrameCell.usedPeak] = used;
     if (u <= Use.shared) {
       const user = (cells[FrameCell.user]! + 1) | 0;
@@ -112,10 +114,8 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   /** Gives a frame back to the PMM whatever its ref. */
   function release(f: number): number {
     const u = use[f]!;
-    const before = steps();
     const code = giveBack(f, 0, cells[FrameCell.cpu]!);
-    const n = steps() - before;
-    freeSteps[bin(n)]! += 1;
+    freeSteps[bin(stepsTaken())]! += 1;
     if (code !== 0) throw new Error(`frame ${f} (use ${u}) could not be given back: error ${code}`);
     ref[f] = 0;
     use[f] = Use.free;
@@ -123,7 +123,6 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     pieces[p] = pieces[p]! - 1;
     cells[FrameCell.byUse + u] = (cells[FrameCell.byUse + u]! - 1) | 0;
     cells[FrameCell.used] = (cells[FrameCell.used]! - 1) | 0;
-    cells[FrameCell.frees] = (cells[FrameCell.frees]! + 1) | 0;
     if (u <= Use.shared) cells[FrameCell.user] = (cells[FrameCell.user]! - 1) | 0;
     return 0;
   }
@@ -146,14 +145,16 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     cells[FrameCell.byUse + u]! += 1;
   }
 
-  /** Adds the int32 operation counts to the exact doubles; call at least every 2^30 operations. */
+  /** Brings `totals` up to date; call at least every 2^30 operations. Each operation has its place in a histogram, so those say how many there were. */
   function spill(): void {
-    totals[0]! += cells[FrameCell.allocs]!;
-    totals[1]! += cells[FrameCell.frees]!;
     totals[2]! += cells[FrameCell.failures]!;
-    cells[FrameCell.allocs] = 0;
-    cells[FrameCell.frees] = 0;
     cells[FrameCell.failures] = 0;
+    totals[0] = -(totals[2]! + totals[4]!);
+    totals[1] = 0;
+    for (let b = 0; b < STEP_BINS; b++) {
+      totals[0]! += allocSteps[b]!;
+      totals[1]! += freeSteps[b]!;
+    }
   }
 
   /** The source page tables take their frames from. */
@@ -165,21 +166,18 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   /** Blocks of 2^order frames for page_alloc events: ledger per frame, PMM per block. First frame or -1. */
   function takeBlock(order: number, kind: number, who: number): number {
     if (order === 0) return take(Use.kernel, kind, -1, who);
-    const before = steps();
     const first = allocate(order, kind, cells[FrameCell.cpu]!, -1, who);
-    allocSteps[bin(steps() - before)]! += 1;
+    allocSteps[bin(stepsTaken())]! += 1;
     if (first < 0) return noteFailure();
     const n = 1 << order;
     cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, ((first + n - 1) >>> 9) + 1);
     for (let f = first; f < first + n; f++) {
       ref[f] = 1;
       use[f] = Use.kernel;
-      owner[f] = who;
       pieces[((f >>> 9) << 3) | Use.kernel]! += 1;
     }
     cells[FrameCell.byUse + Use.kernel]! += n;
     cells[FrameCell.used]! += n;
-    cells[FrameCell.allocs]! += 1;
     if (cells[FrameCell.used]! > cells[FrameCell.usedPeak]!) cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
     if (cells[FrameCell.byUse + Use.kernel]! > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + Use.kernel]!;
     return first;
@@ -187,21 +185,21 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
 
   /** 512 frames for one huge page of user memory, each with ref 1; first frame, or -1 when no such block is free. */
   function takeHuge(u: number, who: number): number {
-    const before = steps();
     const first = allocate(HUGE_ORDER, FrameKind.movable, cells[FrameCell.cpu]!, -1, who);
-    allocSteps[bin(steps() - before)]! += 1;
-    // Not a failure: who asked takes a small page then.
-    if (first < 0) return -1;
+    allocSteps[bin(stepsTaken())]! += 1;
+    if (first < 0) {
+      // Not a failure: who asked takes a small page then.
+      totals[4]! += 1;
+      return -1;
+    }
     ref.fill(1, first, first + PIECE_FRAMES);
     use.fill(u, first, first + PIECE_FRAMES);
-    owner.fill(who, first, first + PIECE_FRAMES);
     // A block of 512 frames is one whole piece, being aligned to its size.
     const piece = first >>> HUGE_ORDER;
     pieces[(piece << 3) | u]! += PIECE_FRAMES;
     cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, piece + 1);
     cells[FrameCell.byUse + u]! += PIECE_FRAMES;
     cells[FrameCell.used]! += PIECE_FRAMES;
-    cells[FrameCell.allocs]! += 1;
     cells[FrameCell.usedPeak] = Math.max(cells[FrameCell.usedPeak]!, cells[FrameCell.used]!);
     if (u <= Use.shared) {
       cells[FrameCell.user]! += PIECE_FRAMES;
@@ -219,16 +217,14 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
       return;
     }
     const u = use[first]!;
-    const before = steps();
     const code = giveBack(first, HUGE_ORDER, cells[FrameCell.cpu]!);
-    freeSteps[bin(steps() - before)]! += 1;
+    freeSteps[bin(stepsTaken())]! += 1;
     if (code !== 0) throw new Error(`huge page ${first} could not be given back: error ${code}`);
     ref.fill(0, first, first + PIECE_FRAMES);
     use.fill(Use.free, first, first + PIECE_FRAMES);
     pieces[((first >>> HUGE_ORDER) << 3) | u]! -= PIECE_FRAMES;
     cells[FrameCell.byUse + u]! -= PIECE_FRAMES;
     cells[FrameCell.used]! -= PIECE_FRAMES;
-    cells[FrameCell.frees]! += 1;
     if (u <= Use.shared) cells[FrameCell.user]! -= PIECE_FRAMES;
   }
 
@@ -237,9 +233,8 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
       release(first);
       return;
     }
-    const before = steps();
     const code = giveBack(first, order, cells[FrameCell.cpu]!);
-    freeSteps[bin(steps() - before)]! += 1;
+    freeSteps[bin(stepsTaken())]! += 1;
     if (code !== 0) throw new Error(`block ${first} of order ${order} could not be given back: error ${code}`);
     const n = 1 << order;
     for (let f = first; f < first + n; f++) {
@@ -249,7 +244,6 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     }
     cells[FrameCell.byUse + Use.kernel]! -= n;
     cells[FrameCell.used]! -= n;
-    cells[FrameCell.frees]! += 1;
   }
 
   /** Compares the ledger with the PMM; throws an Error naming the first difference. */
@@ -276,7 +270,6 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     map,
     ref,
     use,
-    owner,
     folioOrder,
     pieces,
     cells,

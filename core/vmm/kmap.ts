@@ -24,7 +24,7 @@ export function makeKmap(machine: Machine) {
   const lo = addrLo(KMAP_BASE);
   const basePage = KMAP_BASE / 4096;
   const flags = Attr.present | Attr.write | Attr.accessed | Attr.dirty | Attr.noExecute;
-  const state = new Int32Array(16); // [0] next slot, [1] slots pinned
+  const state = new Int32Array(32); // [0] next slot, [1] slots pinned
   const pinned = new Uint8Array(KMAP_SLOTS + 64);
   // The window's leaf table exists from the start and is never freed, so that using the window takes no frame.
   const window = tables.ensureTable(-1, hi, lo, 1);

@@ -11,7 +11,6 @@ import { Attr, ENOMEM } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import { Access } from '../lookup/lookup-contract.js';
 import { FrameCell, PIECE_FRAMES, Use } from './frames.js';
-import type { Kmap } from './kmap.js';
 import type { Huge } from './linux-huge.js';
 import type { Lineage } from './linux-lineage.js';
 import { HugeCell, VmmCounter } from './machine.js';
@@ -29,28 +28,26 @@ const ENTRIES = 512;
 /** What faults of every policy share (core/vmm/fault.ts). */
 export interface FaultParts {
   addResident(s: number, u: number): void;
-  subResident(s: number, u: number): void;
   noteTables(s: number): void;
   install(s: number, hi: number, lo: number, f: number, bits: number, held: number): number;
   freshAnonymous(s: number): number;
+  breakCow(s: number, hi: number, lo: number, q: number, nx: number): number;
   counted(): number;
   noFrame(): number;
 }
 
-export function makeLinuxFaults(machine: Machine, objects: Objects, kmap: Kmap, parts: FaultParts, lineages: Lineage, huge: Huge) {
-  const { tables, lookup, vmas, frames, zeroFrame, rss, rssPeak, counters, current, processBreaks, rules, huge: hugeCells } = machine;
+export function makeLinuxFaults(machine: Machine, objects: Objects, parts: FaultParts, lineages: Lineage, huge: Huge) {
+  const { tables, vmas, frames, zeroFrame, rss, rssPeak, counters, current, processBreaks, rules, huge: hugeCells } = machine;
   const { pt, findLeaf, tableAt, ensureTable } = tables;
-  const { ref, use, put, folioOrder, cells } = frames;
+  const { ref, use, folioOrder, cells } = frames;
   const { start, end, object, offset, lineage } = vmas;
-  const { addResident, subResident, noteTables, install, freshAnonymous, counted, noFrame } = parts;
+  const { addResident, noteTables, install, freshAnonymous, breakCow, counted, noFrame } = parts;
   const { reject } = machine.rejections;
   const kindOf = objects.kind;
   const sizeOf = objects.size;
   const alone = objects.alone;
   const cached = objects.cached;
   const objectPage = objects.page;
-  const kmapTouch = kmap.touch;
-  const { invalidatePage } = lookup;
   const prepare = lineages.prepare;
   const zeroPages = rules['zero-page'];
   const reuses = rules.reuse;
@@ -212,21 +209,8 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, kmap: Kmap, 
       counters[VmmCounter.reuses]! += 1;
       return counted();
     }
-    if (f !== zeroFrame && kmapTouch(f) !== 0) return noFrame();
-    const g = freshAnonymous(s);
-    if (g < 0) return noFrame();
+    if (breakCow(s, hi, lo, q, nx) === 0) return noFrame();
     if (lineage[v] === 0) prepare(s, v);
-    pt[q] = Attr.present | Attr.write | Attr.user | nx;
-    pt[(q + 1) | 0] = g;
-    invalidatePage(s, hi, lo);
-    if (f !== zeroFrame) {
-      subResident(s, use[f]!);
-      put(f);
-      counters[VmmCounter.copiedFrames]! += 1;
-    }
-    addResident(s, Use.anonymous);
-    counters[VmmCounter.cowBreaks]! += 1;
-    processBreaks[current[0]!]! += 1;
     return counted();
   }
 

@@ -19,7 +19,7 @@ export function makeLineage(machine: Machine) {
   const { start, end, flags, object, offset, lineage, next, prev } = vmas;
   const byLineage = rules['merge-anon-vma'];
   /** [0] the last lineage given out. */
-  const last = new Int32Array(16);
+  const last = new Int32Array(32);
 
   /** Bits in which neighbours must agree: all but those that only count. */
   const mergeMask: number = ~(VmaFlag.blocks | VmaFlag.heap | VmaFlag.forked | (rules['merge-accounted'] !== 0 ? 0 : VmaFlag.accounted | Flag.noreserve));

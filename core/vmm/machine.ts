@@ -77,7 +77,7 @@ export function makeMachine(options: MachineOptions) {
 
   const zeroFrame = frames.take(Use.kernel, FrameKind.unmovable, -1, -1);
   /** The space whose leaves are being dropped; -1: the kernel's, whose frames are nobody's; -2: one that ends, whose resident pages need no count. */
-  const dropping = new Int32Array(16).fill(-1);
+  const dropping = new Int32Array(32).fill(-1);
   /** Resident pages: space * 8 + use; index 0 of each holds their sum. */
   const rss = reserveInt32(MAX_SPACES * 8);
   const rssPeak = reserveInt32(MAX_SPACES * 8);
@@ -99,10 +99,10 @@ export function makeMachine(options: MachineOptions) {
 
   const rules = options.rules ?? PLAIN;
   /** See HugeCell. */
-  const huge = new Int32Array(16);
+  const huge = new Int32Array(32);
   huge[HugeCell.zero] = -1;
   /** The space that a fork fills, whose resident pages are counted leaf by leaf. */
-  const copying = new Int32Array(16);
+  const copying = new Int32Array(32);
 
   /** `dropped` and `copied` where leaves may be huge and a fork copies only some. */
   function droppedLeaf(f: number, _flags: number, level: number): void {
@@ -208,7 +208,7 @@ export function makeMachine(options: MachineOptions) {
     /** Frames whose content was copied, CoW breaks, minor and major faults, reuses, zero-page maps, forks. */
     counters: new Float64Array(16),
     /** [0] current process slot, for fault attribution. */
-    current: new Int32Array(16),
+    current: new Int32Array(32),
     /** Minor faults and CoW breaks by process slot. */
     processFaults: reserveFloat64(MAX_PROCESSES),
     processBreaks: reserveFloat64(MAX_PROCESSES),

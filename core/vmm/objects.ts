@@ -52,7 +52,7 @@ export function makeObjects(machine: Machine) {
   const handle = reserveInt32(MAX_OBJECTS);
   const traceId = reserveFloat64(MAX_OBJECTS);
   const nextFree = reserveInt32(MAX_OBJECTS);
-  const cells = new Int32Array(16);
+  const cells = new Int32Array(32);
   const byId = new IntMap(256);
 
   /** A fresh object (index >= 1) or -ENOMEM. */

@@ -44,7 +44,7 @@ export function makeProcesses(machine: Machine, objects: Objects, mappings: Mapp
   const commands = new Map<number, string>();
   /** Peaks by slot: rss, anonymous, file, shared pages; tables; VMAs. */
   const peaks = reserveFloat64(MAX_PROCESSES * 8);
-  const cells = new Int32Array(16); // [0] slots in use, [1] free space list head, [2] highest space used, [3] live processes, [4] their peak, [5] live spaces
+  const cells = new Int32Array(32); // [0] slots in use, [1] free space list head, [2] highest space used, [3] live processes, [4] their peak, [5] live spaces
   const nextFree = new Int32Array(MAX_SPACES);
 
   function slotOf(pid: number): number {

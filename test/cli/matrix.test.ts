@@ -32,7 +32,9 @@ describe('matrix files', () => {
     expect((await request('policy: linux\nwithout: [reuse, pt-reclaim]\n')).without).toEqual(['reuse', 'pt-reclaim']);
     expect((await request('policy: linux\n')).without).toEqual([]);
     await expect(request('policy: linux\nwithout: re-use\n')).rejects.toThrow(/^m.yaml: without re-use: unknown name, did you mean reuse\?/);
-    await expect(request('without: reuse\n')).rejects.toThrow('m.yaml: without reuse: policy plain has no rules that could be left out; give --policy linux');
+    await expect(request('policy: plain\nwithout: reuse\n')).rejects.toThrow(
+      'm.yaml: without reuse: policy plain has no rules that could be left out; give --policy linux',
+    );
   });
 
   it('know every option of run', async () => {
