@@ -49,7 +49,9 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
 
   /** Takes the pages out of [from, to); the linux policy frees the PT of each 2 MiB slot that lies wholly in one VMA's part (mm/pt_reclaim.c). */
   function dontNeed(s: number, from: number, to: number): number {
-    if (mappings.flatten(s, from, from + 1) === 0 || mappings.flatten(s, to - 1, to) === 0) return reject(Reject.outOfMemory);
+    // A huge page that is covered wholly is dropped whole, with its deposited table.
+    const fits = (at: number, page: number): boolean => at % PT_PAGES === 0 || mappings.flatten(s, page, page + 1) !== 0;
+    if (!fits(from, from) || !fits(to, to - 1)) return reject(Reject.outOfMemory);
     for (let v = vmas.findFrom(tree[s]!, from); v !== 0 && start[v]! < to; v = vmas.next(tree[s]!, v)) {
       const a = Math.max(from, start[v]!);
       const b = Math.min(to, end[v]!);
@@ -130,9 +132,9 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
       case Advice.willneed:
         return willNeed(s, from, to);
       case Advice.populateRead:
-        return faults.populate(s, from, to, false);
+        return faults.populate(s, from, to, false, true);
       case Advice.populateWrite:
-        return faults.populate(s, from, to, true);
+        return faults.populate(s, from, to, true, true);
       case Advice.remove:
       case Advice.wipeonfork:
       case Advice.keeponfork:
@@ -168,10 +170,11 @@ export function makeAdvice(machine: Machine, objects: Objects, mappings: Mapping
     if (all && (f & Flag.future) !== 0 && (f & Flag.current) === 0) return 1;
     const a = all ? 0 : from;
     const b = all ? mappings.userPages : to;
-    const onFault = rules.linux !== 0 && (f & Flag.onfault) !== 0 ? VmaFlag.lockOnFault : 0;
-    const code = mappings.changeFlags(s, a, b, 0, Flag.locked | onFault);
+    const onFault = rules.linux !== 0 ? VmaFlag.lockOnFault : 0;
+    const code = mappings.changeFlags(s, a, b, onFault, Flag.locked | ((f & Flag.onfault) !== 0 ? onFault : 0));
     if (code !== 0) return reject(code === ENOMEM ? Reject.outOfMemory : Reject.badRange);
-    if ((f & Flag.onfault) !== 0) return 1;
+    // Linux brings pages all the same, but for what was marked just now: the vdso, which is never marked.
+    if ((f & Flag.onfault) !== 0 && rules.linux === 0) return 1;
     let done = 1;
     for (let v = vmas.findFrom(tree[s]!, a); v !== 0 && start[v]! < b; v = vmas.next(tree[s]!, v)) {
       if ((flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0) continue;

@@ -240,12 +240,13 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
 
   /**
    * Faults in every page of [from, to) that is not mapped (MAP_POPULATE, mlock, MADV_POPULATE_*); they count as minor faults, as Linux
-   * counts them (mm_account_fault without registers). 1, or 0 at the first page that cannot be had.
+   * counts them (mm_account_fault without registers). `advised`: MADV_POPULATE_* (mm/gup.c faultin_page_range), which writes shared pages too and
+   * brings memory that is locked as it is touched. 1, or 0 at the first page that cannot be had.
    */
-  function populate(s: number, from: number, to: number, write: boolean): number {
-    return linux !== 0 && rules.populate === 0 ? 1 : bring(s, from, to, write);
+  function populate(s: number, from: number, to: number, write: boolean, advised = false): number {
+    return linux !== 0 && rules.populate === 0 ? 1 : bring(s, from, to, write, advised);
   }
-  function bring(s: number, from: number, to: number, write: boolean): number {
+  function bring(s: number, from: number, to: number, write: boolean, advised: boolean): number {
     for (let page = from; page < to; page++) {
       const v = find(tree[s]!, page);
       if (v === 0) return reject(Reject.notMapped);
@@ -253,8 +254,10 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
       const lo = (page - hi * 262144) << 12;
       const q = findLeaf(s, hi, lo);
       // Linux breaks copy-on-write beforehand, and so writes; shared pages it only reads (populate_vma_page_range).
-      const w = write && (flags[v]! & Flag.w) !== 0 && (linux === 0 || (flags[v]! & Flag.shared) === 0);
+      const w = write && (flags[v]! & Flag.w) !== 0 && (linux === 0 || advised || (flags[v]! & Flag.shared) === 0);
       if ((flags[v]! & (Flag.r | Flag.w | Flag.x)) === 0) return 0;
+      // What is to be locked as it is touched stays away, and so does vvar, which has no pages (__mm_populate, populate_vma_page_range).
+      if (linux !== 0 && !advised && (flags[v]! & (VmaFlag.lockOnFault | Flag.vvar)) !== 0) continue;
       if (q < 0 || (w && (pt[q]! & Attr.write) === 0)) {
         if (fault(s, hi, lo, w ? Access.write : (flags[v]! & Flag.r) !== 0 ? Access.read : Access.fetch) === 0) return 0;
       }
@@ -264,15 +267,15 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
 
   /** exec's argument pages, which the kernel puts at [from, to) before the program runs. 1, or 0 at the first that cannot be had. */
   function execArgs(s: number, from: number, to: number): number {
-    if (linux === 0) return bring(s, from, to, true);
+    if (linux === 0) return bring(s, from, to, true, true);
     if (rules['exec-args'] === 0) return 1;
-    if (rules['exec-stack'] === 0) return bring(s, from, to, true);
+    if (rules['exec-stack'] === 0) return bring(s, from, to, true, true);
     // They are gathered in a stack at the top of the user half, which then moves to its place: its tables come and go.
     const page = mappings.userPages - 2;
     const hi = Math.floor(page / 262144);
     if (tables.ensureTable(s, hi, (page - hi * 262144) << 12, 1) < 0) return noFrame();
     noteTables(s);
-    const done = bring(s, from, to, true);
+    const done = bring(s, from, to, true, true);
     noteTables(s);
     const last = vmas.last(tree[s]!);
     tables.freeTables(s, page, page + 1, last === 0 ? 0 : vmas.end[last]!, mappings.userPages);

@@ -37,7 +37,7 @@ export interface FaultParts {
 }
 
 export function makeLinuxFaults(machine: Machine, objects: Objects, parts: FaultParts, lineages: Lineage, huge: Huge) {
-  const { tables, vmas, frames, zeroFrame, rss, rssPeak, counters, current, processBreaks, rules, huge: hugeCells } = machine;
+  const { tables, vmas, frames, zeroFrame, rss, rssPeak, counters, current, processBreaks, rules, huge: hugeCells, forkedFrames } = machine;
   const { pt, findLeaf, tableAt, ensureTable } = tables;
   const { ref, use, folioOrder, cells } = frames;
   const { start, end, object, offset, lineage } = vmas;
@@ -56,6 +56,13 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
   const folios = rules.folios;
   const writeNotify = rules['write-notify'];
   const vdso = rules.vdso;
+
+  /** A fresh anonymous frame, which no fork has given to anybody yet. */
+  function ownFrame(s: number): number {
+    const f = freshAnonymous(s);
+    if (f >= 0) forkedFrames[f] = 0;
+    return f;
+  }
 
   function hugeResident(s: number): void {
     const b = s << 3;
@@ -88,7 +95,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
       counters[VmmCounter.zeroMaps]! += 1;
       return counted();
     }
-    const f = freshAnonymous(s);
+    const f = ownFrame(s);
     if (f < 0) return noFrame();
     const w = (fl & Flag.w) !== 0 ? Attr.write : 0;
     if (install(s, hi, lo, f, Attr.present | Attr.user | w | nx, 1) === 0) return noFrame();
@@ -98,7 +105,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     return counted();
   }
 
-  /** Maps what is cached of the window around page `index` of the object. 1 when the page itself is mapped now, 0 when not, -1 without a frame for the table. */
+  /** Maps what is cached of the window around page `index` of the object; where nothing is, no PT is made. 1 when the page itself is mapped now, 0 when not. */
   function mapAround(s: number, hi: number, lo: number, page: number, v: number, index: number, bits: number): number {
     const o = object[v]!;
     const at = (lo >>> 12) & (ENTRIES - 1);
@@ -108,37 +115,64 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     if (sizeOf[o]! >= 0) most = Math.min(most, at + (Math.ceil(sizeOf[o]! / 4096) - index));
     let from = Math.max(at & ~(AROUND - 1), least);
     let to = Math.min(from + AROUND, most);
+    if (from >= to) return 0;
     const tablesBefore = tables.spaceTables[(s << 3) | 1]!;
-    const t = ensureTable(s, hi, lo, 1);
-    if (t < 0) return -1;
+    // The PT comes first if the page itself will need it.
+    let t = at < most ? ensureTable(s, hi, lo, 1) : tableAt(s, hi, lo, 1);
+    if (t < 0) return 0;
     if (tables.spaceTables[(s << 3) | 1] !== tablesBefore) noteTables(s);
     // What is cached may fail to get a frame here: nobody misses it.
     const failed = cells[FrameCell.failed]!;
+    // The window itself, and the orders of the folios that reach into it from below and out of it above.
+    const low = from;
+    const high = to;
+    let below = 0;
+    let above = 0;
     if (folios !== 0) {
       const first = cached(o, index - at + from);
       if (first >= 0 && folioOrder[first] !== 0) {
-        const inside = (index - at + from) % 2 ** folioOrder[first]!;
-        from = Math.max(least, from - inside);
+        below = folioOrder[first]!;
+        from = Math.max(least, from - ((index - at + from) % 2 ** below));
       }
       const last = cached(o, index - at + to - 1);
       if (last >= 0 && folioOrder[last] !== 0) {
-        const size = 2 ** folioOrder[last]!;
-        const inside = (index - at + to - 1) % size;
-        to = Math.min(most, to + (size - 1 - inside));
+        above = folioOrder[last]!;
+        const inside = (index - at + to - 1) % 2 ** above;
+        to = Math.min(most, to + (2 ** above - 1 - inside));
       }
     }
     let mapped = 0;
     for (let i = from; i < to; i = (i + 1) | 0) {
-      if (pt[(t + (i << 1)) | 0] !== 0) continue;
+      if (t !== 0 && pt[(t + (i << 1)) | 0] !== 0) continue;
       const f = cached(o, index - at + i);
       if (f < 0) continue;
+      // A page that came by itself, before the rest of its folio, is no part of it.
+      if (i < low ? folioOrder[f] !== below : i >= high && folioOrder[f] !== above) continue;
       ref[f] = (ref[f]! + 1) | 0;
       if (install(s, hi, (lo & ~0x1fffff) | (i << 12), f, bits, 1) === 0) break;
+      if (t === 0) t = tableAt(s, hi, lo, 1);
       addResident(s, use[f]!);
       if (i === at) mapped = 1;
     }
     cells[FrameCell.failed] = failed;
     return mapped;
+  }
+
+  /** Leaf bits of a page of an object. A shared file page stays read-only until it is written, so that the kernel learns of it; shared memory needs no such notice. */
+  function bitsOf(o: number, kind: number, fl: number, nx: number): number {
+    const shared = (fl & Flag.shared) !== 0;
+    const writable = shared && (fl & Flag.w) !== 0 && (kind === Access.write || kindOf[o] !== ObjectKind.file || writeNotify === 0);
+    return Attr.present | Attr.user | (shared ? Attr.shared : 0) | (writable ? Attr.write : 0) | nx;
+  }
+
+  /** The page lies beyond the object's end: refused, but what do_fault does before it knows is done. */
+  function beyond(s: number, hi: number, lo: number, page: number, kind: number, v: number, fl: number, nx: number, index: number): number {
+    const o = object[v]!;
+    if (ensureTable(s, hi, lo, 2) < 0) return noFrame();
+    if (kind === Access.write && (fl & Flag.shared) === 0 && lineage[v] === 0) prepare(s, v);
+    const around = kindOf[o] === ObjectKind.file ? fileAround : shmemAround & ~alone[o]!;
+    if (kind !== Access.write && around !== 0) mapAround(s, hi, lo, page, v, index, bitsOf(o, kind, fl, nx));
+    return reject(Reject.beyondObject);
   }
 
   /** No leaf maps the page. */
@@ -147,15 +181,12 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     if (o === 0) return anonymous(s, hi, lo, page, kind, v, fl, nx);
     const index = offset[v]! + (page - start[v]!);
     const k = kindOf[o]!;
-    if (k !== ObjectKind.transient && sizeOf[o]! >= 0 && index * 4096 >= sizeOf[o]!) return reject(Reject.beyondObject);
     const shared = (fl & Flag.shared) !== 0;
+    if (k !== ObjectKind.transient && sizeOf[o]! >= 0 && index * 4096 >= sizeOf[o]!) return beyond(s, hi, lo, page, kind, v, fl, nx, index);
     if (kind !== Access.write || shared) {
-      // A shared file page stays read-only until it is written, so that the kernel learns of it; shared memory needs no such notice.
-      const writable = shared && (fl & Flag.w) !== 0 && (kind === Access.write || k !== ObjectKind.file || writeNotify === 0);
-      const bits = Attr.present | Attr.user | (shared ? Attr.shared : 0) | (writable ? Attr.write : 0) | nx;
+      const bits = bitsOf(o, kind, fl, nx);
       if (kind !== Access.write && (fl & Flag.vdso) === 0 && (k === ObjectKind.file ? fileAround : shmemAround & ~alone[o]!) !== 0) {
-        const r = mapAround(s, hi, lo, page, v, index, bits);
-        if (r !== 0) return r < 0 ? noFrame() : counted();
+        if (mapAround(s, hi, lo, page, v, index, bits) !== 0) return counted();
       }
       const f = objectPage(o, index);
       if (f < 0) return f === ENOMEM ? noFrame() : reject(Reject.beyondObject);
@@ -167,7 +198,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     // The page is read before it is copied.
     const source = objectPage(o, index);
     if (source < 0) return source === ENOMEM ? noFrame() : reject(Reject.beyondObject);
-    const g = freshAnonymous(s);
+    const g = ownFrame(s);
     if (g < 0) return noFrame();
     if (install(s, hi, lo, g, Attr.present | Attr.write | Attr.user | nx, 1) === 0) return noFrame();
     if (lineage[v] === 0) prepare(s, v);
@@ -188,6 +219,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
       }
     } else if (reuses !== 0 && huge.exclusive(pt[q + 1]!)) {
       pt[q]! |= Attr.write;
+      forkedFrames.fill(0, pt[q + 1]!, pt[q + 1]! + PIECE_FRAMES);
       counters[VmmCounter.reuses]! += 1;
       return counted();
     }
@@ -206,10 +238,13 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     const f = pt[(q + 1) | 0]!;
     if ((fl & Flag.shared) !== 0 || (reuses !== 0 && f !== zeroFrame && ref[f] === 1 && use[f] === Use.anonymous)) {
       pt[q] = e | Attr.write;
+      forkedFrames[f] = 0;
       counters[VmmCounter.reuses]! += 1;
       return counted();
     }
     if (breakCow(s, hi, lo, q, nx) === 0) return noFrame();
+    // Nobody else ever had the copy.
+    forkedFrames[pt[(q + 1) | 0]!] = 0;
     if (lineage[v] === 0) prepare(s, v);
     return counted();
   }

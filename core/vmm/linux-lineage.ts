@@ -75,6 +75,11 @@ export function makeLineage(machine: Machine) {
     return fitsAfter(a, start[b]!, flags[b]!, object[b]!, offset[b]!, lineage[b]!);
   }
 
+  /** What fits both between VMA `a` and VMA `b` may join them: that each agrees with it does not say that they agree with each other (can_vma_merge_right). */
+  function bridges(a: number, b: number): boolean {
+    return byLineage === 0 || lineage[a] === 0 || lineage[b] === 0 || lineage[a] === lineage[b];
+  }
+
   function lends(v: number, a: number, b: number): number {
     if (v === 0 || lineage[v] === 0 || (flags[v]! & VmaFlag.forked) !== 0) return 0;
     return end[a] === start[b] && ((flags[a]! ^ flags[b]!) & lineageMask) === 0 && object[a] === object[b] && offset[a]! + (end[a]! - start[a]!) === offset[b]
@@ -94,5 +99,5 @@ export function makeLineage(machine: Machine) {
     lineage[v] = line === 0 ? fresh() : line;
   }
 
-  return { fresh, prepare, fitsAfter, fitsBefore, compatible };
+  return { fresh, prepare, fitsAfter, fitsBefore, compatible, bridges };
 }

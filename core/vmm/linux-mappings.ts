@@ -5,15 +5,18 @@
  * Models: mm/vma.c and mm/mprotect.c of Linux 6.18. Tables go after an unmapping if it touched them and no VMA that is left overlaps their span
  * (free_pgtables): the neighbours of what was removed tell floor and ceiling, so that this is one look at two VMAs however many there are.
  *
- * Not modelled: the early upgrade to writable by mprotect (can_change_pte_writable), which saves a fault and changes no page; memory limits.
+ * Not modelled: memory limits.
  */
 import { Attr, EINVAL, ENOMEM } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
+import { Use } from './frames.js';
 import type { Huge } from './linux-huge.js';
 import type { Lineage } from './linux-lineage.js';
 import { makeRemap } from './linux-move.js';
 import type { Machine } from './machine.js';
 import type { Mappings } from './mappings.js';
+import { ObjectKind } from './objects.js';
+import type { Objects } from './objects.js';
 import { makeProgramBreak } from './program-break.js';
 import { Reject } from './rejections.js';
 import { LINUX_BITS, VmaFlag } from './vma-flags.js';
@@ -21,13 +24,20 @@ import { LINUX_BITS, VmaFlag } from './vma-flags.js';
 const RIGHTS = Flag.r | Flag.w | Flag.x;
 /** Pages of one PT. */
 const SLOT = 512;
+/** Pages of one PD, and of one `hi` of an address. */
+const GIB = 262144;
+/** Pages that stay free between a stack and accessible memory below it (stack_guard_gap). */
+const GUARD_PAGES = 256;
 
-export function makeLinuxMappings(machine: Machine, base: Mappings, lineages: Lineage, huge: Huge): Mappings {
-  const { vmas, tables, dropping, tree, rules, rejections } = machine;
+export function makeLinuxMappings(machine: Machine, objects: Objects, base: Mappings, lineages: Lineage, huge: Huge): Mappings {
+  const { vmas, tables, dropping, tree, rules, rejections, forkedFrames } = machine;
+  const { ref, use } = machine.frames;
+  const { pt } = tables;
+  const writeNotify = rules['write-notify'];
   const { start, end, flags, object, offset, lineage, find, findFrom, next, prev, setStart } = vmas;
   const { account, markBlocks, create, drop, shootdown, inUserHalf, userPages, keep } = base;
   const { unmapRange, freeTables } = tables;
-  const { compatible, fitsAfter, fitsBefore } = lineages;
+  const { compatible, fitsAfter, fitsBefore, bridges } = lineages;
   const { reject } = rejections;
   /** unmapRange's keepTables. */
   const keepTables = rules['free-tables'];
@@ -146,19 +156,22 @@ export function makeLinuxMappings(machine: Machine, base: Mappings, lineages: Li
     return 0;
   }
 
-  /** A VMA for the free range [from, to) below VMA `n` (0 = none above): a neighbour grown over it, or a fresh one. Its id, or 0 without a frame for it. */
-  function place(s: number, from: number, to: number, f: number, obj: number, off: number, line: number, n: number): number {
+  /**
+   * A VMA for the free range [from, to) below VMA `n` (0 = none above): a neighbour grown over it (with `below` only the one below, as do_brk_flags wants it), or
+   * a fresh one. Its id, or 0 without a frame for it.
+   */
+  function place(s: number, from: number, to: number, f: number, obj: number, off: number, line: number, n: number, below = false): number {
     const t = tree[s]!;
     const p = n === 0 ? vmas.last(t) : prev(t, n);
     const pages = to - from;
-    const above = fitsBefore(n, to, f, obj, off + pages, line);
+    const above = !below && fitsBefore(n, to, f, obj, off + pages, line);
     const more = f & (VmaFlag.heap | VmaFlag.forked);
     if (fitsAfter(p, from, f, obj, off, line)) {
       end[p] = to;
       flags[p]! |= more;
       if (lineage[p] === 0) lineage[p] = line;
       account(s, flags[p]!, pages);
-      if (above && compatible(p, n)) join(s, p, n);
+      if (above && bridges(p, n)) join(s, p, n);
       return p;
     }
     if (above) {
@@ -187,7 +200,7 @@ export function makeLinuxMappings(machine: Machine, base: Mappings, lineages: Li
     let g = f & keep & ~LINUX_BITS;
     // accountable_mapping; the offset of anonymous memory is its address at first, so that what moves keeps its order.
     if ((f & (Flag.w | Flag.shared | Flag.noreserve)) === Flag.w) g |= VmaFlag.accounted;
-    const v = place(s, from, to, g, obj, obj === 0 ? from : off, 0, above);
+    const v = place(s, from, to, g, obj, obj === 0 ? from : off, 0, above, (f & VmaFlag.heap) !== 0);
     return v === 0 ? ENOMEM : v;
   }
 
@@ -207,21 +220,23 @@ export function makeLinuxMappings(machine: Machine, base: Mappings, lineages: Li
     return (old & VmaFlag.accounted) !== 0 && object[v] === 0 && lineage[v] === 0 ? f & ~VmaFlag.accounted : f;
   }
 
-  /** Clears and sets flag bits of the VMAs in [from, to), splitting and merging only where they change (vma_modify). 0, -EINVAL, -ENOMEM. */
-  function modify(s: number, from: number, to: number, clear: number, set: number, protecting: number): number {
+  /** Clears and sets flag bits of the VMAs in [from, to), splitting and merging only where they change (vma_modify); mprotect is told where that was. 0, -EINVAL, -ENOMEM. */
+  function modify(s: number, from: number, to: number, clear: number, set: number, changed: [number, number][] | null): number {
     if (!inUserHalf(from, to)) return EINVAL;
     const t = tree[s]!;
     let v = from === to ? 0 : findFrom(t, from);
     while (v !== 0 && start[v]! < to) {
       let f = (flags[v]! & ~clear) | set;
-      if (protecting !== 0) f = accounted(v, f);
-      if (f !== flags[v]) {
+      if (changed !== null) f = accounted(v, f);
+      // mlock leaves the kernel's own mappings alone (mm/mlock.c mlock_fixup).
+      if (f !== flags[v] && !(((clear | set) & Flag.locked) !== 0 && (f & (Flag.vdso | Flag.vvar)) !== 0)) {
         if (start[v]! < from) {
           v = split(s, v, from);
           if (v === 0) return ENOMEM;
         }
         if (end[v]! > to && split(s, v, to) === 0) return ENOMEM;
         flags[v] = f;
+        changed?.push([start[v]!, end[v]!]);
         v = merge(s, v);
       }
       v = next(t, v);
@@ -229,27 +244,75 @@ export function makeLinuxMappings(machine: Machine, base: Mappings, lineages: Li
     return 0;
   }
   function changeFlags(s: number, from: number, to: number, clear: number, set: number): number {
-    return modify(s, from, to, clear, set, 0);
+    return modify(s, from, to, clear, set, null);
   }
 
-  /** mprotect, as in core/vmm/mappings.ts: leaves lose what the new protection forbids; without any right they keep their frames but are not present. */
+  /** The leaf at entry `q` of VMA `v`, which may be written now, needs no fault for it (can_change_pte_writable, can_change_pmd_writable). */
+  function writableAtOnce(v: number, q: number): boolean {
+    const e = pt[q]!;
+    const f = pt[q + 1]!;
+    if ((flags[v]! & Flag.shared) !== 0) return writeNotify === 0 || objects.kind[object[v]!] !== ObjectKind.file || (e & Attr.dirty) !== 0;
+    return f !== machine.zeroFrame && use[f] === Use.anonymous && ref[f] === 1 && forkedFrames[f] === 0;
+  }
+
+  /** mprotect made [from, to) writable: what nobody else has, and what was written before, is granted at once (change_pte_range, change_huge_pmd). */
+  function grantWrites(s: number, from: number, to: number): void {
+    let granted = 0;
+    for (let v = findFrom(tree[s]!, from); v !== 0 && start[v]! < to; v = next(tree[s]!, v)) {
+      const last = Math.min(to, end[v]!);
+      for (let page = Math.max(from, start[v]!); page < last; ) {
+        const hi = Math.floor(page / GIB);
+        const lo = (page - hi * GIB) << 12;
+        const past = Math.min(last, (Math.floor(page / SLOT) + 1) * SLOT);
+        const t = tables.tableAt(s, hi, lo, 1);
+        if (t === 0) {
+          const q = tables.findLeaf(s, hi, lo);
+          if (q >= 0 && (pt[q]! & Attr.write) === 0 && writableAtOnce(v, q)) {
+            pt[q]! |= Attr.write;
+            granted++;
+          }
+        } else {
+          for (let p = page; p < past; p++) {
+            const q = t + 2 * (p & (SLOT - 1));
+            if ((pt[q]! & (Attr.present | Attr.write)) !== Attr.present || !writableAtOnce(v, q)) continue;
+            pt[q]! |= Attr.write;
+            granted++;
+          }
+        }
+        page = past;
+      }
+    }
+    if (granted > 0) machine.lookup.flushSpace(s);
+  }
+
+  /**
+   * mprotect, as in core/vmm/mappings.ts: leaves lose what the new protection forbids; without any right they keep their frames but are not present. What it newly
+   * allows is granted at once where the kernel can tell that no fault is needed.
+   */
   function protect(s: number, from: number, to: number, prot: number): number {
-    const code = modify(s, from, to, RIGHTS, prot & RIGHTS, 1);
+    const changed: [number, number][] = [];
+    const code = modify(s, from, to, RIGHTS, prot & RIGHTS, changed);
     if (code !== 0) return code;
     const none = (prot & RIGHTS) === 0;
     const clear = ((prot & Flag.w) === 0 ? Attr.write : 0) | ((prot & Flag.x) !== 0 ? Attr.noExecute : 0) | (none ? Attr.present : 0);
     const set = ((prot & Flag.x) === 0 ? Attr.noExecute : 0) | (none ? 0 : Attr.present);
-    if (huge.cut(s, from) === 0 || huge.cut(s, to) === 0) return ENOMEM;
-    dropping[0] = s;
-    if (tables.protectRange(s, from, to, clear, set) > 0) shootdown(s);
+    // Where the rights stay as they are, nothing is looked at: no huge page is split for it.
+    for (const [a, b] of changed) {
+      if (huge.cut(s, a) === 0 || huge.cut(s, b) === 0) return ENOMEM;
+      dropping[0] = s;
+      if (tables.protectRange(s, a, b, clear, set) > 0) shootdown(s);
+      if ((prot & Flag.w) !== 0) grantWrites(s, a, b);
+    }
     return 0;
   }
 
-  /** Grows a stack VMA down to the page; 1 when it now contains it. */
+  /** Grows a stack VMA down to the page; 1 when it now contains it. It gets a lineage, whatever the access was (expand_downwards). */
   function growDown(s: number, v: number, to: number): number {
     const p = prev(tree[s]!, v);
     const pages = start[v]! - to;
     if (rules['stack-growth'] === 0 || (p !== 0 && end[p]! > to) || offset[v]! < pages) return 0;
+    if (p !== 0 && (flags[p]! & Flag.growsdown) === 0 && (flags[p]! & RIGHTS) !== 0 && to - end[p]! < GUARD_PAGES) return 0;
+    if (lineage[v] === 0) lineages.prepare(s, v);
     account(s, flags[v]!, pages);
     offset[v]! -= pages;
     setStart(tree[s]!, v, to);
@@ -257,6 +320,6 @@ export function makeLinuxMappings(machine: Machine, base: Mappings, lineages: Li
   }
 
   const setBreak = makeProgramBreak(machine, userPages, { map, unmap });
-  const remap = makeRemap(machine, { huge, place, merge, unmap, account, markBlocks, inUserHalf });
+  const remap = makeRemap(machine, { huge, place, unmap, markBlocks, inUserHalf });
   return { ...base, split, merge, zap, unmap, map, isolate, changeFlags, protect, growDown, setBreak, remap, flatten: huge.flatten };
 }

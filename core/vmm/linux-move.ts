@@ -5,7 +5,7 @@
  * PT stands, the target gets one, even if it holds nothing; a PT that moves whole, from one 2 MiB slot to another, is moved itself. The new VMA is there
  * before the old one goes, so tables that both need stay.
  *
- * Not modelled: moving whole PDs (the same tables in the end), realigning the first address to a slot, hugetlb, userfaultfd.
+ * Not modelled: hugetlb, userfaultfd.
  */
 import { EINVAL, ENOMEM } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
@@ -17,9 +17,7 @@ import { VmaFlag } from './vma-flags.js';
 export interface MoveParts {
   readonly huge: Huge;
   place(s: number, from: number, to: number, f: number, obj: number, off: number, line: number, above: number): number;
-  merge(s: number, v: number): number;
   unmap(s: number, from: number, to: number): number;
-  account(s: number, f: number, delta: number): void;
   markBlocks(v: number): void;
   inUserHalf(from: number, to: number): boolean;
 }
@@ -31,7 +29,7 @@ const PD_PAGES = 262144;
 export function makeRemap(machine: Machine, parts: MoveParts) {
   const { vmas, tables, tree, dropping, rules, lookup } = machine;
   const { start, end, flags, object, offset, lineage, find, findFrom } = vmas;
-  const { huge, place, merge, unmap, account, markBlocks, inUserHalf } = parts;
+  const { huge, place, unmap, markBlocks, inUserHalf } = parts;
   const { pt } = tables;
   const byTables = rules['move-tables'];
 
@@ -50,6 +48,18 @@ export function makeRemap(machine: Machine, parts: MoveParts) {
     return Math.min(span - (a % span), span - (b % span), limit);
   }
 
+  /** VMA `v` begins at `page`, and nothing lies below it in the page's slot (can_align_down). */
+  function aloneBelow(s: number, v: number, page: number): boolean {
+    const p = vmas.prev(tree[s]!, v);
+    return start[v] === page && (p === 0 || end[p]! <= page - (page % PT_PAGES));
+  }
+  /** Pages by which a move begins earlier, so that its first PT moves whole (try_realign_addr). */
+  function realigned(s: number, from: number, to: number, pages: number): number {
+    const into = from % PT_PAGES;
+    if (into === 0 || into !== to % PT_PAGES || pages < PT_PAGES - into) return 0;
+    return aloneBelow(s, find(tree[s]!, from), from) && aloneBelow(s, find(tree[s]!, to), to) ? into : 0;
+  }
+
   /** Makes the tables of the target that the source has (`act` = 0), then moves the PTs that move whole (`act` = 1). 0 or -ENOMEM. */
   function followTables(s: number, from: number, to: number, pages: number, act: number): number {
     let done = 0;
@@ -61,7 +71,9 @@ export function makeRemap(machine: Machine, parts: MoveParts) {
         done += extent(a, b, PD_PAGES, pages - done);
         continue;
       }
-      if (act === 0 && ensure(s, b, 3) < 0) return ENOMEM;
+      // A PD that will move whole is there at its target even if it holds nothing.
+      const whole = extent(a, b, PD_PAGES, pages - done) === PD_PAGES;
+      if (act === 0 && ensure(s, b, whole ? 2 : 3) < 0) return ENOMEM;
       const step = extent(a, b, PT_PAGES, pages - done);
       const q = pd + 2 * (Math.floor(a / PT_PAGES) & (PT_PAGES - 1));
       if (pt[q] !== 0) {
@@ -76,13 +88,23 @@ export function makeRemap(machine: Machine, parts: MoveParts) {
     return 0;
   }
 
+  /** A PD that moves whole, from one GiB to another, leaves none behind (move_normal_pud), though its PTs were moved one by one here. */
+  function freeMovedPds(s: number, from: number, to: number, pages: number): void {
+    if ((to - from) % PD_PAGES !== 0) return;
+    for (let at = Math.ceil(from / PD_PAGES) * PD_PAGES; at + PD_PAGES <= from + pages; at += PD_PAGES) {
+      tables.freeTables(s, at, at + PD_PAGES, at, at + PD_PAGES, 2);
+    }
+  }
+
   /** Moves the pages of [from, from + pages) to `to`. 0, or -ENOMEM (nothing moved). */
   function movePages(s: number, from: number, to: number, pages: number): number {
     if (huge.cut(s, from) === 0 || huge.cut(s, from + pages) === 0) return ENOMEM;
     if ((to - from) % PT_PAGES !== 0 && huge.flatten(s, from, from + pages) === 0) return ENOMEM;
     if (byTables !== 0) {
-      if (followTables(s, from, to, pages, 0) !== 0) return ENOMEM;
-      followTables(s, from, to, pages, 1);
+      const early = realigned(s, from, to, pages);
+      if (followTables(s, from - early, to - early, pages + early, 0) !== 0) return ENOMEM;
+      followTables(s, from - early, to - early, pages + early, 1);
+      freeMovedPds(s, from - early, to - early, pages + early);
     }
     dropping[0] = s;
     const code = tables.moveRange(s, from, to, pages, 1);
@@ -90,14 +112,12 @@ export function makeRemap(machine: Machine, parts: MoveParts) {
     return code < 0 ? ENOMEM : 0;
   }
 
-  /** Grows a mapping where it is. 0 or -EINVAL. */
+  /** Grows a mapping where it is: the new pages merge with it and with what is above, it does not merge with what was below (vma_merge_extend). 0, -EINVAL or -ENOMEM. */
   function grow(s: number, v: number, from: number, oldPages: number, newPages: number): number {
     const above = findFrom(tree[s]!, from + oldPages);
     if (end[v]! !== from + oldPages || (above !== 0 && start[above]! < from + newPages)) return EINVAL;
-    account(s, flags[v]!, newPages - oldPages);
-    end[v] = from + newPages;
-    merge(s, v);
-    return 0;
+    const off = offset[v]! + (end[v]! - start[v]!);
+    return place(s, end[v]!, from + newPages, flags[v]! & ~VmaFlag.forked, object[v]!, off, lineage[v]!, above) === 0 ? ENOMEM : 0;
   }
 
   /**

@@ -104,6 +104,9 @@ export function makeMachine(options: MachineOptions) {
   /** The space that a fork fills, whose resident pages are counted leaf by leaf. */
   const copying = new Int32Array(32);
 
+  /** 1: a fork once gave the anonymous frame to two spaces, and no write has claimed it since (the inverse of PageAnonExclusive). */
+  const forkedFrames = new Uint8Array(rules.linux !== 0 ? options.map.frames : 0);
+
   /** `dropped` and `copied` where leaves may be huge and a fork copies only some. */
   function droppedLeaf(f: number, _flags: number, level: number): void {
     if (level === 1) {
@@ -128,6 +131,7 @@ export function makeMachine(options: MachineOptions) {
     if (level === 1) {
       if (f === zeroFrame) return;
       ref[f] = (ref[f]! + 1) | 0;
+      forkedFrames[f] = 1;
       const u = b | use[f]!;
       rss[u] = (rss[u]! + 1) | 0;
       rss[b] = (rss[b]! + 1) | 0;
@@ -139,6 +143,7 @@ export function makeMachine(options: MachineOptions) {
       return;
     }
     for (let g = f; g < f + PIECE_FRAMES; g = (g + 1) | 0) ref[g] = (ref[g]! + 1) | 0;
+    forkedFrames.fill(1, f, f + PIECE_FRAMES);
     rss[b | Use.anonymous]! += PIECE_FRAMES;
     rss[b]! += PIECE_FRAMES;
   }
@@ -174,6 +179,7 @@ export function makeMachine(options: MachineOptions) {
     rules,
     huge,
     copying,
+    forkedFrames,
     rejections,
     frames,
     zeroFrame,

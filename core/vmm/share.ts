@@ -44,6 +44,8 @@ export function makeSharing(machine: Machine, objects: Objects, mappings: Mappin
     }
     const was = g === f ? Use.anonymous : use[f]!;
     ref[g]! += 1;
+    // Not of the folio that the frame once was a part of.
+    frames.folioOrder[g] = 0;
     if (g === f) {
       pt[q] = pt[q]! | Attr.shared;
     } else {

@@ -38,7 +38,7 @@ export function makeVmm(options: VmmOptions) {
   const huge = makeHuge(machine);
   const base = makeMappings(machine, objects);
   const { rules } = machine;
-  const mappings = rules.linux !== 0 ? makeLinuxMappings(machine, base, lineages, huge) : base;
+  const mappings = rules.linux !== 0 ? makeLinuxMappings(machine, objects, base, lineages, huge) : base;
   const kmap = makeKmap(machine);
   const heap: ProcessHeap = options.heapLayout.create(machine, mappings);
   const processes = makeProcesses(machine, objects, mappings, heap, makeLinuxFork(machine, mappings.userPages, lineages));
@@ -108,7 +108,19 @@ export function makeVmm(options: VmmOptions) {
 
   function mprotect(s: number, addr: number, bytes: number, prot: number): number {
     const from = Math.floor(addr / 4096);
-    return outcome(mappings.protect(s, from, from + pagesUp(bytes), prot), Reject.badRange);
+    const to = from + pagesUp(bytes);
+    const locked = rules.linux !== 0 && (prot & Flag.w) !== 0 && mappings.inUserHalf(from, to) ? lockedReadOnly(s, from, to) : [];
+    const code = mappings.protect(s, from, to, prot);
+    if (code === 0) for (const [a, b] of locked) faults.populate(s, a, b, true);
+    return outcome(code, Reject.badRange);
+  }
+  /** Parts of [from, to) that are locked, private and not writable: when they become so, Linux writes them at once (mm/mprotect.c mprotect_fixup). */
+  function lockedReadOnly(s: number, from: number, to: number): (readonly [number, number])[] {
+    const out: (readonly [number, number])[] = [];
+    for (let v = vmas.findFrom(tree[s]!, from); v !== 0 && vmas.start[v]! < to; v = vmas.next(tree[s]!, v)) {
+      if ((vmas.flags[v]! & (Flag.w | Flag.shared | Flag.locked)) === Flag.locked) out.push([Math.max(from, vmas.start[v]!), Math.min(to, vmas.end[v]!)]);
+    }
+    return out;
   }
 
   function brk(s: number, to: number): number {

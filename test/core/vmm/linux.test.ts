@@ -41,6 +41,14 @@ function machine(...without: string[]) {
 const map = (addr: number, size: number, more = {}) => ({ op: Op.mmap, addr, size, flags: RW | Flag.fixed, ...more });
 const touch = (addr: number, op = Op.write, pid = 1) => ({ op, pid, addr, size: 1 });
 
+/** 4 MiB of advised memory that `ops` touched. */
+const huge = (without: string[], ops: readonly Op[], flags = 0) => {
+  const m = machine(...without);
+  m.run(map(A, 4 * MIB, { flags: RW | Flag.fixed | flags }), { op: Op.madvise, addr: A, size: 4 * MIB, arg: HUGEPAGE });
+  for (const op of ops) m.run(touch(A + 5 * PAGE, op));
+  return m;
+};
+
 describe('counted by hand', () => {
   it('1 GiB touched every 2 MiB: 512 faults and 2052 kB of tables beyond the PDPT; munmap gives them back', () => {
     const { run, faults, vmPte, anon } = machine();
@@ -110,13 +118,6 @@ describe('each rule, on and off', () => {
     expect([tables(), tables('pt-reclaim')]).toEqual([16, 20]);
   });
 
-  const huge = (without: string[], ops: readonly Op[], flags = 0) => {
-    const m = machine(...without);
-    m.run(map(A, 4 * MIB, { flags: RW | Flag.fixed | flags }), { op: Op.madvise, addr: A, size: 4 * MIB, arg: HUGEPAGE });
-    for (const op of ops) m.run(touch(A + 5 * PAGE, op));
-    return m;
-  };
-
   it('huge-pages: one fault takes 512 pages and a PT in reserve', () => {
     const m = huge([], [Op.write]);
     expect([m.anon(), m.vmPte(), m.faults()]).toEqual([512, 12, 1]);
@@ -169,6 +170,14 @@ describe('each rule, on and off', () => {
     expect(exec()).toEqual([2, 12, 6]);
     expect(exec('exec-stack')).toEqual([2, 12, 4]);
     expect(exec('exec-args')).toEqual([0, 0, 1]);
+  });
+
+  it('move-tables: a PD that moves whole is there at the target, though it holds nothing (mm/mremap.c move_normal_pud)', () => {
+    const m = machine();
+    m.run(map(A, GIB), touch(A), { op: Op.madvise, addr: A, size: 2 * MIB, arg: DONTNEED });
+    expect(m.vmPte()).toBe(8);
+    m.run({ op: Op.mremap, addr: A + 512 * GIB, size: GIB, addr2: A, arg: GIB, flags: Flag.fixed });
+    expect(m.vmPte()).toBe(8);
   });
 
   it('move-tables: an empty PT makes one at the target', () => {
@@ -363,6 +372,127 @@ describe('each rule, on and off', () => {
       return m.file();
     };
     expect([read(), read('folios')]).toEqual([32, 16]);
+  });
+});
+
+describe('what an independent oracle showed', () => {
+  const B = A + GIB;
+  const protect = (addr: number, size: number, flags: number) => ({ op: Op.mprotect, addr, size, flags });
+  const lock = (addr: number, size: number, flags = 0) => ({ op: Op.mlock, addr, size, flags });
+
+  it('a stack keeps 256 pages from accessible memory below it (mm/vma.c expand_downwards)', () => {
+    const grown = (below: number) => {
+      const m = machine();
+      m.run(map(A, PAGE, { flags: below | Flag.fixed }), map(A + 301 * PAGE, PAGE, { flags: RW | Flag.growsdown }));
+      m.run(touch(A + 257 * PAGE), touch(A + 256 * PAGE));
+      return m.vmm.machine.vmPages[1];
+    };
+    expect([grown(RW), grown(0)]).toEqual([46, 47]);
+  });
+
+  it('growing a stack gives it a lineage, whatever the access was (mm/vma.c expand_downwards)', () => {
+    const m = machine();
+    m.run(map(A, PAGE, { flags: RW | Flag.growsdown }), touch(A - PAGE, Op.read), { op: Op.fork, pid: 1, arg: 2 });
+    expect([m.anon(1), m.vmPte(2)]).toEqual([0, 12]);
+  });
+
+  it('mprotect grants writes at once to pages that are nobody else’s (mm/mprotect.c can_change_pte_writable)', () => {
+    const m = machine();
+    m.run(map(A, 2 * PAGE), touch(A), protect(A, 2 * PAGE, Flag.r), protect(A, 2 * PAGE, RW), touch(A));
+    expect([m.faults(), m.reuses()]).toEqual([1, 0]);
+    // A page that was shared by fork is claimed by a fault, even when nobody else is left.
+    m.run({ op: Op.fork, pid: 1, arg: 2 }, { op: Op.exit, pid: 2, flags: Flag.group }, protect(A, 2 * PAGE, Flag.r), protect(A, 2 * PAGE, RW), touch(A));
+    expect([m.faults(), m.reuses()]).toEqual([2, 1]);
+  });
+
+  it('mprotect that changes nothing splits no huge page (mm/mprotect.c mprotect_fixup)', () => {
+    const m = huge([], [Op.write]);
+    m.run(protect(A, PAGE, RW), { op: Op.fork, pid: 1, arg: 2 }, { op: Op.exit, pid: 2, flags: Flag.group }, touch(A), touch(A + PAGE));
+    expect(m.reuses()).toBe(1);
+  });
+
+  it('locked memory that becomes writable is written at once (mm/mprotect.c mprotect_fixup)', () => {
+    const m = machine();
+    m.run(map(A, 2 * PAGE, { flags: Flag.r | Flag.locked | Flag.fixed }), protect(A, PAGE, RW));
+    expect([m.anon(), m.breaks()]).toEqual([1, 1]);
+  });
+
+  it('MADV_POPULATE_WRITE writes shared pages too (mm/gup.c faultin_page_range)', () => {
+    const m = machine();
+    m.run({ op: Op.object, arg: 1, size: PAGE, flags: Flag.file }, map(A, PAGE, { arg: 1, flags: RW | Flag.shared | Flag.fixed }));
+    m.run({ op: Op.madvise, addr: A, size: PAGE, arg: 23 }, touch(A));
+    expect(m.faults()).toBe(1);
+  });
+
+  it('mlock after mlock2(MLOCK_ONFAULT) brings pages, growth of what is locked on fault does not (mm/mlock.c, mm/gup.c)', () => {
+    const m = machine();
+    m.run(map(A, 2 * PAGE), lock(A, 2 * PAGE, Flag.onfault), { op: Op.mremap, addr: A, size: 3 * PAGE, addr2: A, arg: 2 * PAGE });
+    expect(m.anon()).toBe(0);
+    m.run(lock(A, 3 * PAGE), { op: Op.mremap, addr: A, size: 4 * PAGE, addr2: A, arg: 3 * PAGE });
+    expect([m.anon(), m.vmas()]).toEqual([4, 1]);
+  });
+
+  it('mlock leaves the vdso’s flags alone but brings its pages (mm/mlock.c mlock_fixup, mm/gup.c __mm_populate)', () => {
+    const m = machine();
+    m.run(map(A, 2 * PAGE, { flags: Flag.r | Flag.x | Flag.vdso }), map(A + MIB, PAGE, { flags: Flag.r | Flag.vvar }), lock(A, PAGE), lock(A + MIB, PAGE));
+    expect([m.file(), m.vmas(), m.faults()]).toEqual([1, 2, 1]);
+  });
+
+  it('a growing heap merges with what is below it only (mm/vma.c do_brk_flags)', () => {
+    const m = machine();
+    m.run({ op: Op.brk, addr: A }, { op: Op.brk, addr: A + PAGE }, map(A + 2 * PAGE, PAGE), { op: Op.brk, addr: A + 2 * PAGE });
+    expect(m.vmas()).toBe(2);
+  });
+
+  it('a mapping that grows does not merge with what is below it (mm/vma.c vma_merge_extend)', () => {
+    const m = machine();
+    m.run(map(A, 4 * PAGE), lock(A, 2 * PAGE, Flag.onfault), { op: Op.fork, pid: 1, arg: 2 });
+    m.run({ op: Op.mremap, pid: 2, addr: A + 2 * PAGE, size: 3 * PAGE, addr2: A + 2 * PAGE, arg: 2 * PAGE });
+    expect(m.vmas(2)).toBe(2);
+  });
+
+  it('one that grows up to memory without a lineage merges with it, though its own came by fork (mm/vma.c can_vma_merge_right; seen on Linux 6.18)', () => {
+    const m = machine();
+    m.run(map(A, 8 * PAGE), lock(A, 2 * PAGE), { op: Op.fork, pid: 1, arg: 2 }, { op: Op.munmap, pid: 2, addr: A + PAGE, size: PAGE });
+    expect(m.vmas(2)).toBe(2);
+    m.run({ op: Op.mremap, pid: 2, addr: A, size: 2 * PAGE, addr2: A, arg: PAGE });
+    expect(m.vmas(2)).toBe(1);
+  });
+
+  it('beyond the end of a file the upper tables are made, and what the window holds of it is mapped (mm/memory.c do_read_fault)', () => {
+    const m = machine();
+    m.run({ op: Op.object, arg: 1, size: 20 * PAGE, flags: Flag.file }, map(A, 64 * PAGE, { arg: 1, flags: Flag.r | Flag.fixed }));
+    m.run(touch(A + 40 * PAGE, Op.read));
+    expect([m.file(), m.vmPte(), m.faults()]).toEqual([0, 8, 0]);
+    m.run(touch(A + 25 * PAGE, Op.read));
+    expect([m.file(), m.vmPte(), m.faults()]).toEqual([4, 12, 0]);
+  });
+
+  it('MREMAP_DONTUNMAP takes along the PT of a first part of a slot, and whole PDs (mm/mremap.c try_realign_addr, move_normal_pud)', () => {
+    const move = (from: number, size: number) => {
+      const m = machine();
+      m.run(map(from, size), touch(from), touch(from + size - PAGE));
+      m.run({ op: Op.mremap, addr: from + 4 * GIB, size, addr2: from, arg: size, flags: Flag.dontunmap | Flag.fixed });
+      return m.vmPte();
+    };
+    // PDPT, and a PD and a PT at the target; the old PD stays unless it moved.
+    expect([move(A + PAGE, 2 * MIB - PAGE), move(B, GIB)]).toEqual([16, 16]);
+  });
+
+  it('a huge page that MADV_DONTNEED covers is dropped whole (mm/memory.c zap_pmd_range)', () => {
+    const m = huge(['pt-reclaim'], [Op.write]);
+    m.run({ op: Op.madvise, addr: A, size: 2 * MIB, arg: DONTNEED });
+    expect(m.vmPte()).toBe(8);
+  });
+
+  it('a page that is shared is of no folio any more', () => {
+    const m = machine();
+    m.run({ op: Op.object, arg: 1, size: 32 * PAGE, flags: Flag.file }, { op: Op.cache, addr2: 0, size: 32 * PAGE, arg: 1 + 5 * 2 ** 48, flags: Flag.present });
+    // The frames of the folio come back, as anonymous pages that are shared then.
+    m.run({ op: Op.object, arg: 1, flags: Flag.remove }, map(A, 40 * PAGE));
+    m.run(...Array.from({ length: 40 }, (_, i) => touch(A + i * PAGE)), { op: Op.exec, pid: 2 });
+    m.run({ op: Op.share, addr: A, size: 40 * PAGE, addr2: A, arg: 2, flags: RW }, touch(A + 20 * PAGE, Op.read, 2));
+    expect(m.shmem(2)).toBe(16);
   });
 });
 
