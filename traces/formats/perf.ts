@@ -59,7 +59,7 @@ class PerfReader {
     files: FileTable,
     readings: readonly Reading[],
   ) {
-    const timeline = (this.timeline = new Timeline(sink, readings, (pid, begin) => this.tasks.mayHaveChanged(pid, begin)));
+    const timeline = (this.timeline = new Timeline(sink, readings, (pid, begin) => this.people.mayHaveChanged(pid, begin)));
     const loss = (cause: string): void => this.loss(cause);
     const emit = guarded(timeline, loss);
     this.emit = emit;
@@ -222,6 +222,7 @@ class PerfReader {
       this.loss('system call without number or arguments');
       return;
     }
+    this.people.elsewhere(tid);
     const task = this.at(time, tid);
     if (task === null) return;
     const { args } = task;

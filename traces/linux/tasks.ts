@@ -119,6 +119,12 @@ export class Tasks {
     return false;
   }
 
+  /** Whether the thread lives in the space of process `pid`. */
+  shares(tid: number, pid: number): boolean {
+    const task = this.tasks.get(tid);
+    return task !== undefined && task.process.space === this.processes.get(pid)?.space;
+  }
+
   /** The living threads, of all processes. */
   all(): Iterable<Task> {
     return this.tasks.values();
