@@ -20,8 +20,8 @@ import { planRecording, type Plan, type Wish } from './plan.js';
 import { lineKey, RawEvents, stateAtStart } from './raw-events.js';
 import { readingsOf } from './readings.js';
 
-/** Between two looks at a process. */
-const READING_INTERVAL_US = 1000;
+/** Between two looks at a process, at first (truth.c makes it longer as the recording does): short, for most programs that are recorded live some 100 ms. */
+const READING_INTERVAL_US = 250;
 const LOOK_AT_SIZE_MS = 500;
 
 export interface RecordRequest extends Wish {

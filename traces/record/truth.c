@@ -10,7 +10,7 @@
  *   its way to user space, never within a fault or a call. A sleeper is not interrupted, for some calls (epoll_wait) would then end early.
  * Whether something happened in between all the same (another thread woke up) is for the reader of the events to say.
  *
- * The interval doubles each 20 000 lines, so that a long recording stays bounded. Does not follow processes that are traced by another debugger.
+ * The interval doubles each 8 000 lines, so that a long recording stays bounded. Does not follow processes that are traced by another debugger.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,13 +25,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINES_BEFORE_SLOWER 20000
+#define LINES_BEFORE_SLOWER 8000
+#define HELD_AT_MOST_NS 20000000LL
 #define MOST_ROUNDS_LEFT_OUT 16
 
 struct process {
 	int pid, status_fd, stat_fd;
 	int waits;              /* threads that were interrupted and have not stopped yet */
 	int wanted;             /* a reading is due once they have */
+	long long since;        /* when they were */
 	int rest, left_out;     /* rounds to leave out while it sleeps: the next number, and those left */
 	char last[512];         /* what was read last */
 	struct process *next;
@@ -40,7 +42,8 @@ struct process {
 struct thread {
 	int tid;
 	struct process *process;
-	int interrupted, stopped, born;
+	int interrupted, stopped;
+	int signal;             /* that it stopped for, which it gets when it goes on */
 	struct thread *next;
 };
 
@@ -154,16 +157,16 @@ static struct thread *add(int tid)
 	return threads = t;
 }
 
-static void resume(struct thread *t, int signal)
+static void resume(struct thread *t)
 {
-	t->stopped = 0;
-	ptrace(PTRACE_CONT, t->tid, 0, signal);
+	ptrace(PTRACE_CONT, t->tid, 0, t->signal);
+	t->stopped = t->signal = 0;
 }
 
 static void resume_all(struct process *p)
 {
 	for (struct thread *t = threads; t != NULL; t = t->next)
-		if (t->process == p && t->stopped) resume(t, 0);
+		if (t->process == p && t->stopped) resume(t);
 }
 
 /* One thread less to wait for: reads the process once all have stopped, and lets them go on. */
@@ -172,6 +175,20 @@ static void settle(struct process *p)
 	if (p->waits > 0) return;
 	if (p->wanted) take(p, 0);
 	resume_all(p);
+}
+
+/* The thread has stopped, for whatever reason: any stop takes the place of the one that was asked for (kernel/signal.c, ptrace_stop). */
+static void arrived(struct thread *t, int signal)
+{
+	t->signal = signal;
+	if (!t->interrupted) {
+		resume(t);
+		return;
+	}
+	t->interrupted = 0;
+	t->stopped = 1;
+	t->process->waits--;
+	settle(t->process);
 }
 
 static void forget(int tid)
@@ -217,11 +234,7 @@ static void stopped(int tid, int status)
 			return;
 		}
 		if (first && p->pid == tid) take(p, 0);
-		if (!t->interrupted) { resume(t, 0); return; }
-		t->interrupted = 0;
-		t->stopped = 1;
-		p->waits--;
-		settle(p);
+		arrived(t, 0);
 		return;
 	case PTRACE_EVENT_EXEC:
 		begun = 1;
@@ -234,14 +247,20 @@ static void stopped(int tid, int status)
 		/* fall through */
 	case PTRACE_EVENT_FORK:
 	case PTRACE_EVENT_VFORK:
-	case PTRACE_EVENT_EXIT:
 		take(p, 0);
 		/* fall through */
 	case PTRACE_EVENT_CLONE:
-		resume(t, 0);
+		arrived(t, 0);
+		return;
+	case PTRACE_EVENT_EXIT:
+		/* Never held: when the whole process is killed, others end without stopping, and the first thread is not reported before all of them have ended. */
+		take(p, 0);
+		if (t->interrupted) { t->interrupted = 0; p->waits--; }
+		resume(t);
+		settle(p);
 		return;
 	default:
-		resume(t, event == 0 ? signal : 0);
+		arrived(t, event == 0 ? signal : 0);
 	}
 }
 
@@ -250,7 +269,15 @@ static void round_of_readings(void)
 {
 	for (struct process *p = processes; p != NULL; p = p->next) {
 		int count = 0;
-		if (p->waits > 0) continue;
+		if (p->waits > 0) {
+			/* One is in a call that is not interrupted: the others are not held up for it. */
+			if (now(CLOCK_MONOTONIC) - p->since > HELD_AT_MOST_NS) {
+				p->wanted = 0;
+				resume_all(p);
+			}
+			continue;
+		}
+		p->since = now(CLOCK_MONOTONIC);
 		if (p->left_out > 0) { p->left_out--; continue; }
 		for (struct thread *t = threads; t != NULL; t = t->next) count += t->process == p;
 		if (count == 1 && take(p, 1)) continue;
@@ -258,7 +285,8 @@ static void round_of_readings(void)
 		for (struct thread *t = threads; t != NULL; t = t->next) {
 			if (t->process != p) continue;
 			char state = count == 1 ? 'R' : state_of(p->pid, t->tid);
-			if (state == 'D') blocked = 1;
+			/* One that has ended counts as a thread until it is waited for. */
+			if (state == 'D' || (t->tid != p->pid && (state == 'Z' || state == 'X'))) blocked = 1;
 			if (state != 'R') continue;
 			runs = 1;
 			if (ptrace(PTRACE_INTERRUPT, t->tid, 0, 0) == 0) { t->interrupted = 1; p->waits++; }
