@@ -9,7 +9,7 @@
 static void *work(void *arg)
 {
 	long seed = (long)arg;
-	for (int round = 0; round < 12; round++) {
+	for (int round = 0; round < 20; round++) {
 		char *own = malloc(200000 + seed * 5000), *map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		memset(own, round, 200000);
 		for (int i = 0; i < 1 << 20; i += 16384) map[i] = 1;
