@@ -46,7 +46,9 @@ async function takeOperand(words: readonly string[]): Promise<{ words: readonly 
   const command = COMMANDS.find((one) => one.takesCommand === true && one.usage.split(' ')[0] === words[0]);
   if (command === undefined) return { words, operand: [] };
   const options = await command.options();
-  const takesValue = new Set(Object.entries(options).flatMap(([name, { requiresArg, alias }]) => (requiresArg === true ? [`--${name}`, `-${String(alias)}`] : [])));
+  const takesValue = new Set(
+    Object.entries(options).flatMap(([name, { requiresArg, alias }]) => (requiresArg === true ? [`--${name}`, `-${String(alias)}`] : [])),
+  );
   let at = 1;
   for (; at < words.length; at++) {
     const word = words[at] as string;

@@ -10,4 +10,14 @@ import { recordCommand } from './record.js';
 import { runCommand } from './run.js';
 import { verifyCommand } from './verify.js';
 
-export const COMMANDS: readonly Command[] = [runCommand, recordCommand, verifyCommand, importCommand, exportCommand, infoCommand, listCommand, checkCommand, blessCommand];
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  recordCommand,
+  verifyCommand,
+  importCommand,
+  exportCommand,
+  infoCommand,
+  listCommand,
+  checkCommand,
+  blessCommand,
+];

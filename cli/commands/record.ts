@@ -17,7 +17,7 @@ export const recordCommand: Command = {
   options: async () => ({
     output: valueFlag('The trace to write (FILE.fwt)', { alias: 'o', defaultDescription: DEFAULT_OUTPUT }),
     truth: { ...switchFlag('Read what the kernel reports about the processes meanwhile, for framewalk verify; --no-truth leaves it out'), default: true },
-    'rss-truth': switchFlag('Record every change of the kernel\'s memory counters'),
+    'rss-truth': switchFlag("Record every change of the kernel's memory counters"),
     'allow-lost': switchFlag('Keep a recording of which perf lost records'),
     keep: valueFlag('Keep the recording as perf printed it in this folder as well (DIR)'),
   }),

@@ -54,11 +54,14 @@ function checkEnds({ command, output }: Wish, machine: Machine): void {
   }
   const folder = dirname(resolve(output));
   try {
-    if (existsSync(output) && statSync(output).isDirectory()) throw new UserError(`-o ${output}: is a folder, expected a file; say -o ${join(output, 'trace.fwt')}`);
+    if (existsSync(output) && statSync(output).isDirectory())
+      throw new UserError(`-o ${output}: is a folder, expected a file; say -o ${join(output, 'trace.fwt')}`);
     accessSync(folder, constants.W_OK | constants.X_OK);
     const { bavail, bsize } = statfsSync(folder);
     if (bavail * bsize < LEAST_FREE_BYTES)
-      throw new UserError(`-o ${output}: ${Math.floor((bavail * bsize) / 1048576)} MiB are free there, ${LEAST_FREE_BYTES >> 20} MiB are needed at least; choose another disk`);
+      throw new UserError(
+        `-o ${output}: ${Math.floor((bavail * bsize) / 1048576)} MiB are free there, ${LEAST_FREE_BYTES >> 20} MiB are needed at least; choose another disk`,
+      );
   } catch (error) {
     throw fileError(`-o ${output}`, 'write', error);
   }
@@ -104,7 +107,10 @@ export function planRecording(wish: Wish, machine: Machine): Plan {
   const estimate = `${why}; without them this is`;
   if (perf === null) return calls(strace, `${estimate} a bound: perf is not on the PATH either; ${GET_PERF}`);
   if (paranoid === null || paranoid > 2)
-    return calls(strace, `${estimate} a bound: kernel.perf_event_paranoid is ${paranoid}, with 2 (sysctl kernel.perf_event_paranoid=2) page faults are recorded too`);
+    return calls(
+      strace,
+      `${estimate} a bound: kernel.perf_event_paranoid is ${paranoid}, with 2 (sysctl kernel.perf_event_paranoid=2) page faults are recorded too`,
+    );
   return { method: 'faults', perf, strace, compiler, tracepoints: [], warnings: [...warnings, `${estimate} an estimate`] };
 }
 

@@ -83,7 +83,7 @@ export class RawEvents {
   }
 
   private faults(text: string): void {
-    for (let from = 0; from < text.length;) {
+    for (let from = 0; from < text.length; ) {
       const end = text.indexOf('\n', from);
       const line = text.slice(from, end);
       from = end + 1;
