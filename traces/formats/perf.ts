@@ -19,6 +19,7 @@ import { Images, readMapping } from '../linux/images.js';
 import { Objects } from '../linux/objects.js';
 import { isFrame, looksLikeSample, readCachePages, readColumns, type SampleColumns } from '../linux/perf-line.js';
 import { PerfTasks } from '../linux/perf-tasks.js';
+import { Protections } from '../linux/protections.js';
 import { readFiles, readTruth, UNKNOWN_FILES, type FileTable, type Reading } from '../linux/sides.js';
 import { NO_CALL, PERFORMED, Tasks, type Task } from '../linux/tasks.js';
 import { BEFORE, Timeline } from '../linux/timeline.js';
@@ -48,8 +49,10 @@ class PerfReader {
   private readonly people: PerfTasks;
   private readonly calls: Calls;
   private readonly images: Images;
+  /** Kept up until a fault says itself what was done. */
+  private readonly protections = new Protections();
   private number = 0;
-  private readonly seen = { faults: false, calls: false, mappings: false };
+  private readonly seen = { faults: false, codes: false, software: false, calls: false, mappings: false };
   private readonly facts = { clock: '', kernel: {} as Record<string, string>, provenance: {} as Record<string, string> };
 
   constructor(
@@ -61,7 +64,11 @@ class PerfReader {
   ) {
     const timeline = (this.timeline = new Timeline(sink, readings, (pid, begin) => this.people.mayHaveChanged(pid, begin)));
     const loss = (cause: string): void => this.loss(cause);
-    const emit = guarded(timeline, loss);
+    const checked = guarded(timeline, loss);
+    const emit: Emit = (time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text) => {
+      if (!this.seen.codes) this.protections.see(pid, op, addr, size, addr2, arg, flags);
+      checked(time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text);
+    };
     this.emit = emit;
     this.objects = new Objects(emit, files);
     this.tasks = new Tasks(emit);
@@ -145,7 +152,7 @@ class PerfReader {
     const header = emptyHeader('perf');
     header.captured.mappings = seen.calls;
     header.captured.processes = this.people.any;
-    header.captured.touches = seen.faults ? 'faults' : 'none';
+    header.captured.touches = seen.software ? 'user-faults' : seen.faults ? 'faults' : 'none';
     header.captured.samples = timeline.sampled;
     header.clock = facts.clock === '' ? (timeline.sinceEpoch ? 'realtime' : 'monotonic') : facts.clock;
     header.kernel = facts.kernel;
@@ -176,6 +183,7 @@ class PerfReader {
       return;
     }
     const op = (code & Fault.WRITE) !== 0 ? Op.write : (code & Fault.FETCH) !== 0 ? Op.fetch : Op.read;
+    this.seen.codes = true;
     this.touch(time, tid, cpu, op, address, Flag.fault | kernel | ((code & Fault.PRESENT) !== 0 ? Flag.present : 0));
   }
 
@@ -193,8 +201,9 @@ class PerfReader {
     }
     const task = this.people.inside(tid);
     if (task === null) return;
-    const protection = this.images.protectionAt(task, address);
+    const protection = this.protections.at(task.process.pid, address);
     const op = protection < 0 || (protection & Flag.w) !== 0 ? Op.write : (protection & Flag.x) !== 0 ? Op.fetch : Op.read;
+    this.seen.software = true;
     this.touch(time, tid, cpu, op, address, Flag.fault);
   }
 

@@ -1,5 +1,5 @@
 /**
- * The two programs in C beside this file: truth.c reads what the kernel says, cache.c what is in the page cache. They are built for each recording where a
+ * The programs in C beside this file: truth.c and watch.c read what the kernel says, cache.c what is in the page cache. They are built for each recording where a
  * compiler is; without one there are no samples, and what was in the page cache is not known.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
@@ -49,7 +49,8 @@ export async function startTruth(program: string, pid: number, file: string, clo
     lines.on('line', (line) => resolve(/^ready zero_page=(.) minor=(\d+) major=(\d+)$/.exec(line)));
     child.on('close', () => resolve(null)).on('error', () => resolve(null));
   });
-  if (ready === null) throw new UserError(`${complaint.trim()}; is kernel.yama.ptrace_scope 3? --no-truth records without samples`);
+  if (ready === null)
+    throw new UserError(`${complaint.trim()}; does another program trace it, or is kernel.yama.ptrace_scope 3? --no-truth records without samples`);
   const before = { minor: Number(ready[2]), major: Number(ready[3]) };
   return { zeroPage: ready[1] as string, before, ended, end: () => void child.kill('SIGTERM') };
 }

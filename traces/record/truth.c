@@ -14,20 +14,16 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+#include "readings.h"
 
-#define LINES_BEFORE_SLOWER 8000
 #define HELD_AT_MOST_NS 20000000LL
-#define MOST_ROUNDS_LEFT_OUT 16
 
 struct process {
 	int pid, status_fd, stat_fd;
@@ -55,33 +51,6 @@ static long long interval_ns;
 static long lines;
 static int begun;                /* the command has been executed; before it there is only what holds it back */
 
-static long long now(clockid_t clock)
-{
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-static int open_proc(int pid, const char *name)
-{
-	char path[128];
-	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-static int read_again(int fd, char *into, int size)
-{
-	int n = fd < 0 ? -1 : (int)pread(fd, into, size - 1, 0);
-	into[n < 0 ? 0 : n] = 0;
-	return n;
-}
-
-static long field(const char *text, const char *name)
-{
-	const char *at = strstr(text, name);
-	return at == NULL ? 0 : atol(at + strlen(name));
-}
-
 /* Letter of /proc/PID/task/TID/stat: R runs, S sleeps, D waits for a disk or a lock. */
 static char state_of(int pid, int tid)
 {
@@ -94,32 +63,17 @@ static char state_of(int pid, int tid)
 	return end == NULL ? 'X' : end[2];
 }
 
-/* Faults that needed no disk, and those that did: fields 10 and 12 of proc_pid_stat(5). */
-static void faults_of(struct process *p, unsigned long *minor, unsigned long *major)
-{
-	char text[512], *end;
-	*minor = *major = 0;
-	if (read_again(p->stat_fd, text, sizeof text) > 0 && (end = strrchr(text, ')')) != NULL)
-		sscanf(end + 2, "%*c %*d %*d %*d %*d %*d %*u %lu %*u %lu", minor, major);
-}
-
 /* One reading. Returns 0 if the process runs (and nothing was written) while `asleep` is asked for. */
 static int take(struct process *p, int asleep)
 {
-	char text[4096], values[512];
-	unsigned long minor, major;
+	char values[VALUES_SIZE];
+	long long begin, end;
 	p->wanted = 0;
 	if (!begun) return 1;
-	long long begin = now(clock_id);
-	if (read_again(p->status_fd, text, sizeof text) <= 0) return 1;
-	faults_of(p, &minor, &major);
-	long long end = now(clock_id);
-	const char *state = strstr(text, "State:\t");
-	if (state == NULL || strstr(text, "VmSize:") == NULL) return 1; /* a zombie has no memory any more */
-	if (asleep && state[7] == 'R') return 0;
-	if (asleep && state[7] != 'S') return 1;
-	snprintf(values, sizeof values, "%ld,%ld,%ld,%ld,%ld,%ld,%lu,%lu", field(text, "Threads:"), field(text, "VmSize:"), field(text, "VmPTE:"),
-		 field(text, "RssAnon:"), field(text, "RssFile:"), field(text, "RssShmem:"), minor, major);
+	char state = read_values(p->status_fd, p->stat_fd, clock_id, values, &begin, &end);
+	if (state == 0) return 1;
+	if (asleep && state == 'R') return 0;
+	if (asleep && state != 'S') return 1;
 	if (asleep) {
 		/* Asleep with the same numbers: once more tells nothing, so it is asked more and more rarely. */
 		p->rest = strcmp(values, p->last) != 0 ? 0 : p->rest == 0 ? 1 : p->rest < MOST_ROUNDS_LEFT_OUT ? p->rest * 2 : p->rest;
@@ -297,24 +251,6 @@ static void round_of_readings(void)
 	}
 }
 
-/* Whether a read of untouched anonymous memory maps the zero page, as it does unless the kernel was told otherwise: y or n. */
-static char zero_page(void)
-{
-	enum { PAGES = 64 };
-	char text[4096];
-	struct process self = { .status_fd = open_proc(getpid(), "status") };
-	read_again(self.status_fd, text, sizeof text);
-	read_again(self.status_fd, text, sizeof text);
-	long before = field(text, "RssAnon:");
-	volatile char *at = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	for (int i = 0; i < PAGES; i++) (void)at[i * 4096];
-	read_again(self.status_fd, text, sizeof text);
-	long after = field(text, "RssAnon:");
-	munmap((void *)at, PAGES * 4096);
-	close(self.status_fd);
-	return after - before < PAGES * 2 ? 'y' : 'n';
-}
-
 static volatile sig_atomic_t ended;
 static void end(int signal) { ended = signal; }
 
@@ -327,7 +263,7 @@ int main(int argc, char **argv)
 	int pid = atoi(argv[1]), status, tid;
 	clock_id = strcmp(argv[3], "realtime") == 0 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 	interval_ns = atoll(argv[4]) * 1000;
-	fputs("time_ns,pid,threads,vm_size_kb,vm_pte_kb,rss_anon_kb,rss_file_kb,rss_shmem_kb,minor_faults,major_faults,begin_ns\n", out);
+	fputs(READINGS_HEADER, out);
 	long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT;
 	sigset_t child;
 	sigemptyset(&child);
@@ -341,7 +277,7 @@ int main(int argc, char **argv)
 	add(pid);
 	/* What it did before the command began is not the command's. */
 	unsigned long minor, major;
-	faults_of(processes, &minor, &major);
+	faults_of(processes->stat_fd, &minor, &major);
 	printf("ready zero_page=%c minor=%lu major=%lu\n", zero_page(), minor, major);
 	fflush(stdout);
 	long long next = now(CLOCK_MONOTONIC) + interval_ns;
