@@ -1,6 +1,8 @@
 /**
  * Records a list of programs on this machine, verifies each recording and prints the table of docs/verify.md: npm run verify:linux [-- NAME...] [-- --keep DIR]
  *
+ *     npm run verify:linux -- --overhead        instead: how much longer three of them take while they are recorded
+ *
  * Needs root, perf and a C compiler, and says which programs of the list are not installed. Exit code 1 when VmSize, VmPTE, RssAnon or RssShmem of one differs.
  * Each program is recorded once for the files that it maps, which are then read in order, and a second time for the table. A fault maps what of a file is in the page
  * cache, but for the page at which the next reading ahead would begin (mm/filemap.c, next_uptodate_folio): after a reading in order there is none.
@@ -19,6 +21,8 @@ const FEWEST_SAMPLES = 200;
 
 const words = process.argv.slice(2);
 const keepAt = words.indexOf('--keep');
+const overheadAt = words.indexOf('--overhead');
+if (overheadAt >= 0) words.splice(overheadAt, 1);
 const work = keepAt < 0 ? mkdtempSync(join(tmpdir(), 'framewalk-verify-')) : words.splice(keepAt, 2)[1];
 mkdirSync(work, { recursive: true });
 
@@ -72,6 +76,7 @@ const SQL =
   "create table t(a integer primary key, b text, c real); with recursive n(i) as (select 1 union all select i+1 from n where i < 150000) insert into t select i, hex(i * 7919), i * 0.5 from n; create index tb on t(b); select count(*), sum(c) from t where b > '4'; update t set c = c + 1 where a % 3 = 0; delete from t where a % 5 = 0; select sum(c) from t;";
 
 /** Name, what is needed, the command line, and what makes it do everything again. */
+/** @type {[name: string, needs: string, command: () => string[], prepare?: () => unknown][]} */
 const LIST = [
   ['forks', 'bash', () => [join(programs, 'forks.sh')]],
   ['gcc', 'gcc', () => ['gcc', '-O2', '-c', '-o', join(work, 'functions.o'), functions()]],
@@ -107,6 +112,43 @@ const record = (trace, line, ...flags) =>
 const mapped = (file) => (existsSync(file) ? [...readFileSync(file, 'utf8').matchAll(/^[^"]*"([^"]+)"/gm)].map(([, path]) => path) : []);
 
 const cell = (quantity) => (quantity === undefined ? '-' : `${quantity.exact}/${quantity.samples}${quantity.max_error > 0 ? ` (${quantity.max_error})` : ''}`);
+
+/** Runs of each kind, one after the other in turns, so that what else the machine does falls on all alike. */
+const ROUNDS = 9;
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+
+/** Milliseconds that the command takes: bare, recorded without readings, recorded. A recorded one's own time is that of its trace. */
+function overhead([name, , command]) {
+  const line = command();
+  const trace = join(work, `${name}.fwt`);
+  const traced = (...flags) => {
+    record(trace, line, ...flags);
+    return JSON.parse(run(process.execPath, [main, 'info', trace, '--json']).stdout).duration_ns / 1e6;
+  };
+  const bare = () => {
+    const began = performance.now();
+    run(line[0], line.slice(1), { stdio: 'ignore' });
+    return performance.now() - began;
+  };
+  const times = [bare, () => traced('--no-truth'), traced].map((kind) => ({ kind, values: [] }));
+  for (let round = 0; round < ROUNDS; round++) for (const { kind, values } of times) values.push(kind());
+  const [alone, ...others] = times.map(({ values }) => median(values));
+  return [name, `${alone.toFixed(0)} ms`, ...others.map((time) => `${time.toFixed(0)} ms (${(time / alone).toFixed(2)} x)`)];
+}
+
+function table(header, rows) {
+  process.stdout.write([header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n') + '\n');
+}
+
+if (overheadAt >= 0) {
+  const names = ['gcc', 'forks', 'python-fork'];
+  table(
+    ['program', 'bare', 'events alone (--no-truth)', 'events and readings'],
+    LIST.filter(([name]) => names.includes(name)).map((entry) => overhead(entry)),
+  );
+  if (keepAt < 0) rmSync(work, { recursive: true, force: true });
+  process.exit(0);
+}
 
 const rows = [];
 let wrong = 0;
@@ -149,6 +191,6 @@ for (const [name, needs, command, prepare] of wanted) {
   process.stderr.write(`${rows.at(-1).join('  ')}\n`);
 }
 const header = ['program', 'samples', 'racy', 'VmSize', 'VmPTE', 'RssAnon', 'RssShmem', 'RssFile', 'minor faults', 'threads', 'losses', 'verdict'];
-process.stdout.write([header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n') + '\n');
+table(header, rows);
 if (keepAt < 0) rmSync(work, { recursive: true, force: true });
 process.exitCode = wrong === 0 ? 0 : 1;
