@@ -1,7 +1,7 @@
 /**
  * The command under its recorders: started held back, let go when they record, followed to the end of the last process that it started.
  */
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../event.js';
 import { buildHelper, startTruth, type Truth } from './helper.js';
@@ -14,6 +14,8 @@ import type { Plan } from './plan.js';
 /** Between two looks at a process, at first (truth.c makes it longer as the recording does): short, for most programs that are recorded live some 100 ms. */
 const READING_INTERVAL_US = 250;
 const LOOK_AT_SIZE_MS = 500;
+/** A recorder that leaves less than this behind may have written less than it wanted to, and not every one says so. */
+const FULL_BELOW_BYTES = 1 << 16;
 
 export interface RecordHooks {
   /** A line for the user, which is no error. */
@@ -77,22 +79,35 @@ async function followed(held: Held, perf: PerfRecording | null, truth: Truth | n
   const recorded = perf?.ended ?? held.ended;
   try {
     const first = await Promise.race([held.ended, stopped, recorded.then(() => 'recorder' as const)]);
-    if (first === 'recorder' && (await Promise.race([held.ended, pause(1000)])) === undefined)
-      hooks.warn(`perf ended before the command (${perf?.complaint() || 'without a word'}); what came after is not recorded`);
+    if (first === 'recorder' && perf !== null && isFine(await perf.ended) && (await Promise.race([held.ended, pause(1000)])) === undefined)
+      hooks.warn('perf ended before the command; what came after is not recorded');
     if (typeof first === 'number' && (await Promise.race([recorded, stopped, pause(1000)])) === undefined)
       hooks.warn('the command has ended, processes that it started still run and are recorded; Ctrl-C ends the recording');
     if ((await Promise.race([Promise.all([held.ended, recorded]), stopped])) === 'stopped') {
       perf?.end();
       held.leave();
     }
-    const perfCode = perf === null ? 0 : await perf.ended;
-    if (perfCode !== 0 && perfCode !== 130) throw new UserError(`perf record failed: ${perf?.complaint() ?? ''}`);
+    if (perf !== null && !isFine(await perf.ended)) {
+      truth?.end();
+      throw new UserError(`perf record failed: ${isFull(folder) ? FULL : perf.complaint() || 'it ended without a word'}`);
+    }
     truth?.end();
     await truth?.ended;
+    if (isFull(folder)) throw new UserError(`the recording is not whole: ${FULL}`);
     return (await Promise.race([held.ended, pause(200)])) ?? 130;
   } finally {
     clearInterval(timer);
   }
+}
+
+/** perf's own code, or that of the interrupt which ends it. */
+const isFine = (code: number): boolean => code === 0 || code === 130;
+
+const FULL = 'no space left on the device; choose another disk with -o';
+
+function isFull(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < FULL_BELOW_BYTES;
 }
 
 const pause = (ms: number): Promise<undefined> => new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());

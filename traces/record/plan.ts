@@ -43,8 +43,8 @@ const GET_PERF = 'install it (Debian: apt-get install linux-perf, Ubuntu: linux-
 const GET_STRACE = 'install it (apt-get install strace)';
 const GET_COMPILER = 'no C compiler: no samples of what the kernel reports, and RssFile is an estimate; install one (apt-get install gcc libc6-dev)';
 
-/** UserError when the command cannot be started or the trace cannot be written. */
-function checkEnds({ command, output }: Wish, machine: Machine): void {
+/** The command's path. UserError when it cannot be started or the trace cannot be written. */
+function checkEnds({ command, output }: Wish, machine: Machine): string {
   const [name] = command;
   if (name === undefined) throw new UserError('no command given; say framewalk record [-o FILE.fwt] -- COMMAND...');
   const found = findProgram(name, machine);
@@ -65,6 +65,14 @@ function checkEnds({ command, output }: Wish, machine: Machine): void {
   } catch (error) {
     throw fileError(`-o ${output}`, 'write', error);
   }
+  return found.path;
+}
+
+/** UserError for a program that would run without the rights its file gives it: a traced process gets none (execve(2), ptrace(2)). */
+function checkRights(name: string, path: string): void {
+  const { mode } = statSync(path);
+  if ((mode & 0o6000) !== 0)
+    throw new UserError(`${name} is set${(mode & 0o4000) !== 0 ? 'uid' : 'gid'}: under strace it would run without the rights of its file; record it as root`);
 }
 
 /** Why tracepoints cannot be had, with what helps; null when they can. */
@@ -91,7 +99,7 @@ function available(wish: Wish, folder: string): Tracepoint[] {
 /** UserError in one line that says what is missing and what helps. */
 export function planRecording(wish: Wish, machine: Machine): Plan {
   if (machine.platform !== SUPPORTED) throw new UserError(`record works on Linux on x86-64, this is ${machine.platform}; traces recorded there are read here`);
-  checkEnds(wish, machine);
+  const program = checkEnds(wish, machine);
   const perf = toolPath('perf', machine);
   const strace = toolPath('strace', machine);
   const compiler = wish.truth ? compilerOf(machine) : null;
@@ -103,6 +111,7 @@ export function planRecording(wish: Wish, machine: Machine): Plan {
     return { method: 'kernel', perf, strace: '', compiler, tracepoints: available(wish, tracepointFolder(machine) as string), warnings };
   }
   if (strace === null) throw new UserError(`strace is not on the PATH, and ${why}; ${GET_STRACE}`);
+  checkRights(wish.command[0] as string, program);
   const paranoid = perfParanoid(machine);
   const estimate = `${why}; without them this is`;
   if (perf === null) return calls(strace, `${estimate} a bound: perf is not on the PATH either; ${GET_PERF}`);
