@@ -199,12 +199,13 @@ export class LinuxCalls extends LinuxModel {
     else moveOnlyPages(s, from, to, count);
     if (!keepOld) this.unmap(s, from, from + count);
     else {
-      // dontunmap_complete
-      old.flags &= ~Flag.locked;
-      old.vm &= ~Vm.lockOnFault;
+      // dontunmap_complete; the copy may have taken the old one in.
+      const left = vmaAt(s, from)!;
+      left.flags &= ~Flag.locked;
+      left.vm &= ~Vm.lockOnFault;
       if (whole) {
-        old.anon = null;
-        old.forked = false;
+        left.anon = null;
+        left.forked = false;
       }
     }
     if (newPages > oldPages && (made.flags & Flag.locked) !== 0) this.populate(s, to + oldPages, to + newPages, 'touch');
