@@ -9,7 +9,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -85,6 +85,8 @@ function build() {
   }
   writeFileSync(join(aside, '.stamp'), hash);
   if (existsSync(dist)) renameSync(dist, old);
+  // mkdtemp makes it its owner's alone; whoever may read the sources may run it.
+  chmodSync(aside, 0o755);
   renameSync(aside, dist);
   rmSync(old, { recursive: true, force: true });
 }

@@ -16,6 +16,10 @@ export interface Command {
   readonly examples: readonly (readonly [string, string])[];
   /** Last lines of the help. */
   readonly notes?: string;
+  /** Exit code of the user's mistakes and of defects, where it is not the usual one. */
+  readonly ownFailure?: number;
+  /** Its operands are another command: flags end at the first word that is none, and all that follows is the operand `command`. */
+  readonly takesCommand?: boolean;
   /** Does it; the exit code. */
   run(args: Arguments): Promise<number>;
 }

@@ -10,7 +10,12 @@ const captured = ({ heap, freePointers, mappings, processes, touches, samples }:
   ['heap calls', heap && !freePointers ? 'yes, but frees name no pointers' : yesNo(heap)],
   ['mappings', yesNo(mappings)],
   ['processes', yesNo(processes)],
-  ['touches', { none: 'no', faults: 'first touches (page faults)', all: 'every access' }[touches]],
+  [
+    'touches',
+    { none: 'no', 'user-faults': 'first touches by the program itself (software page faults)', faults: 'first touches (page faults)', all: 'every access' }[
+      touches
+    ],
+  ],
   ["kernel's numbers", yesNo(samples)],
 ];
 

@@ -38,10 +38,31 @@ function improved(message: string, command: Command | undefined, flags: readonly
   return `--${first}: unknown flag${near === undefined ? '' : `, did you mean --${near}?`} (framewalk ${name} --help lists the flags)`;
 }
 
+/** The command that was found in the arguments, for the exit code of its failures. */
+let chosen: Command | undefined;
+
+/** Takes what follows the flags of a command that runs another one: its words are nobody's flags. */
+async function takeOperand(words: readonly string[]): Promise<{ words: readonly string[]; operand: readonly string[] }> {
+  const command = COMMANDS.find((one) => one.takesCommand === true && one.usage.split(' ')[0] === words[0]);
+  if (command === undefined) return { words, operand: [] };
+  const options = await command.options();
+  const takesValue = new Set(
+    Object.entries(options).flatMap(([name, { requiresArg, alias }]) => (requiresArg === true ? [`--${name}`, `-${String(alias)}`] : [])),
+  );
+  let at = 1;
+  for (; at < words.length; at++) {
+    const word = words[at] as string;
+    if (word === '--') return { words: words.slice(0, at), operand: words.slice(at + 1) };
+    if (!word.startsWith('-') || word === '-') break;
+    if (takesValue.has(word)) at++;
+  }
+  return { words: words.slice(0, at), operand: words.slice(at) };
+}
+
 /** Parses the arguments and runs the command they name; its exit code. */
-async function dispatch(words: readonly string[]): Promise<number> {
+async function dispatch(given: readonly string[]): Promise<number> {
+  const { words, operand } = await takeOperand(given);
   let exitCode = 0;
-  let chosen: Command | undefined;
   let flags: readonly string[] = [];
   const parser: Argv = yargs()
     .scriptName('framewalk')
@@ -74,7 +95,7 @@ async function dispatch(words: readonly string[]): Promise<number> {
           .epilogue(command.notes ?? '');
       },
       handler: async (args: Arguments) => {
-        exitCode = await command.run(args);
+        exitCode = await command.run(command.takesCommand === true ? { ...args, command: operand } : args);
       },
     });
   }
@@ -122,5 +143,6 @@ watchSignals();
 try {
   process.exitCode = await dispatch(process.argv.slice(2));
 } catch (error) {
-  process.exitCode = report(error);
+  const code = report(error);
+  process.exitCode = code === USER_MISTAKE || code === DEFECT ? (chosen?.ownFailure ?? code) : code;
 }

@@ -135,6 +135,10 @@ export function renderTable(run: StoredRun, metrics: readonly Metric[], options:
   );
   const layout = layouts.reduce((best, other) => (other.length < best.length ? other : best));
   const parts = layout.map((part) => drawn([...names, ...part], breaks, color).join('\n'));
+  const doubts = groups.flatMap(({ trace, cells }) => {
+    const least = cells.find((cell) => cell.confidence.level !== 'exact')?.confidence;
+    return least === undefined ? [] : [`${trace}: ${least.level}: ${least.reason}`];
+  });
   const legend = '* best of its trace (no mark: all equal, or no direction is better)   - the trace cannot give it';
-  return `${parts.join('\n\n')}\n\n${pc.createColors(color).dim(legend)}\n`;
+  return `${[...parts, ...(doubts.length === 0 ? [] : [doubts.join('\n')]), pc.createColors(color).dim(legend)].join('\n\n')}\n`;
 }

@@ -49,7 +49,9 @@ describe('the package', () => {
   it('holds the compiled code, the recordings and the documents, and no sources or tests', () => {
     const top = readdirSync(installed).sort();
     expect(top).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'docs', 'package.json', 'traces']);
-    expect(readdirSync(join(installed, 'traces'))).toEqual(['recordings']);
+    expect(readdirSync(join(installed, 'traces')).sort()).toEqual(['record', 'recordings']);
+    // What record builds on the machine where it records.
+    expect(readdirSync(join(installed, 'traces', 'record')).sort()).toEqual(['cache.c', 'readings.h', 'truth.c', 'watch.c']);
     const dist = readdirSync(join(installed, 'dist'), { recursive: true, encoding: 'utf8' });
     expect(dist.filter((name) => /(?<!\.d)\.ts$|\.map$|stamp/.test(name))).toEqual([]);
   });

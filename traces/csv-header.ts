@@ -1,10 +1,10 @@
 /**
  * What stands before the rows of a native CSV: `# key: value` lines, which carry the trace's header, and the line of column names.
  *
- * Keys: source, clock, page_size, captured.heap (true, false), captured.free_pointers, captured.mappings, captured.processes, captured.touches (none, faults, all),
+ * Keys: source, clock, page_size, captured.heap (true, false), captured.free_pointers, captured.mappings, captured.processes, captured.touches (none, user-faults, faults, all),
  * captured.samples, kernel.NAME, provenance.NAME. Other keys are kept as provenance; lines without a key are comments. A value that begins with `"` is a JSON string.
  */
-import { Flag, Op, UserError, type Captured, type EventSink, type TraceHeader } from './event.js';
+import { Flag, Op, TOUCHES, UserError, type Captured, type EventSink, type TraceHeader } from './event.js';
 import { emptyHeader } from './format.js';
 import { CSV_COLUMNS, REQUIRED_COLUMNS, type FieldPositions } from './csv-columns.js';
 
@@ -29,8 +29,8 @@ export class HeaderLines {
     const key = match[1] as string;
     const value = readValue((match[2] as string).trim(), where);
     if (key === 'page_size' && !/^[1-9][0-9]{0,9}$/.test(value)) throw new UserError(`${where}: page_size must be a number of bytes, not "${value}"`);
-    if (key === 'captured.touches' && value !== 'none' && value !== 'faults' && value !== 'all')
-      throw new UserError(`${where}: captured.touches must be none, faults or all, not "${value}"`);
+    if (key === 'captured.touches' && !TOUCHES.some((known) => known === value))
+      throw new UserError(`${where}: captured.touches must be none, user-faults, faults or all, not "${value}"`);
     if (FLAGS.some(([name]) => key === `captured.${name}`) && value !== 'true' && value !== 'false')
       throw new UserError(`${where}: ${key} must be true or false, not "${value}"`);
     if (!this.known.has(key)) this.known.set(key, value);

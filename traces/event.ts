@@ -228,6 +228,9 @@ export interface TraceEvent {
   text?: string;
 }
 
+export const TOUCHES = ['none', 'user-faults', 'faults', 'all'] as const;
+export type Touches = (typeof TOUCHES)[number];
+
 /** What a recording captured; decides whether results are exact, an estimate or a bound. */
 export interface Captured {
   /** malloc/free calls. */
@@ -238,8 +241,11 @@ export interface Captured {
   mappings: boolean;
   /** fork, exec, exit. */
   processes: boolean;
-  /** Touched pages: 'none', 'faults' (only first touches, as page-fault events show), 'all' (every access). */
-  touches: 'none' | 'faults' | 'all';
+  /**
+   * Touched pages: 'none', 'user-faults' (first touches as perf's software event shows them: no word whether read or written, mostly none of those that the kernel
+   * makes on the process's behalf), 'faults' (all first touches, as page-fault events show), 'all' (every access).
+   */
+  touches: Touches;
   /** sample events with the kernel's own numbers. */
   samples: boolean;
 }

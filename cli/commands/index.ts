@@ -6,7 +6,18 @@ import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
 import { listCommand } from './list.js';
+import { recordCommand } from './record.js';
 import { runCommand } from './run.js';
 import { verifyCommand } from './verify.js';
 
-export const COMMANDS: readonly Command[] = [runCommand, verifyCommand, importCommand, exportCommand, infoCommand, listCommand, checkCommand, blessCommand];
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  recordCommand,
+  verifyCommand,
+  importCommand,
+  exportCommand,
+  infoCommand,
+  listCommand,
+  checkCommand,
+  blessCommand,
+];

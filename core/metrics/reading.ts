@@ -26,6 +26,8 @@ export interface CellReading {
   readonly lookupCycles: number;
   /** The trace holds every access, so that hit and miss counts mean something. */
   readonly everyAccess: boolean;
+  /** Something says which pages are touched: the trace, its blocks, or --touch all. Otherwise none is touched, and faults mean nothing. */
+  readonly touches: boolean;
   readonly pmmAllocs: number;
   readonly pmmFrees: number;
   readonly pmmSteps: number;

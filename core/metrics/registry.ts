@@ -10,6 +10,7 @@ const ratio = (a: number, b: number): number | null => (b === 0 ? null : Math.ro
 const perLookup = (r: CellReading, n: number): number | null => (r.everyAccess ? ratio(n, r.lookup[LookupCounter.lookups]!) : null);
 
 const FIRST_TOUCHES = 'the trace holds no access or only first touches, which say nothing about hits';
+const NO_TOUCHES = 'which pages were touched was not recorded (--touch all takes every one)';
 const NO_HEAP = 'the trace holds no heap events';
 
 type Entry = Omit<CellMetric, 'deterministic' | 'headline' | 'better'> & Partial<Pick<CellMetric, 'headline' | 'better'>>;
@@ -96,7 +97,8 @@ const ENTRIES: readonly CellMetric[] = [
     unit: 'count',
     headline: true,
     about: 'Faults resolved without I/O: demand-zero, zero page, file and shared pages, copy-on-write, reuse.',
-    read: (r) => r.minorFaults,
+    read: (r) => (r.touches ? r.minorFaults : null),
+    absent: NO_TOUCHES,
   }),
   metric({
     name: 'major_faults_count',
@@ -110,16 +112,25 @@ const ENTRIES: readonly CellMetric[] = [
     title: 'Copy-on-write breaks',
     unit: 'count',
     about: 'Write faults on a present, read-only page that took a new frame.',
-    read: (r) => r.cowBreaks,
+    read: (r) => (r.touches ? r.cowBreaks : null),
+    absent: NO_TOUCHES,
   }),
-  metric({ name: 'copied_frames_count', title: 'Frames copied', unit: 'count', about: 'Frames whose content was copied.', read: (r) => r.copiedFrames }),
+  metric({
+    name: 'copied_frames_count',
+    title: 'Frames copied',
+    unit: 'count',
+    about: 'Frames whose content was copied.',
+    read: (r) => (r.touches ? r.copiedFrames : null),
+    absent: NO_TOUCHES,
+  }),
   metric({
     name: 'reused_frames_count',
     title: 'Write faults that reused the frame',
     unit: 'count',
     better: 'none',
     about: 'Write faults on a present, read-only page that nobody else mapped.',
-    read: (r) => r.reuses,
+    read: (r) => (r.touches ? r.reuses : null),
+    absent: NO_TOUCHES,
   }),
   metric({
     name: 'processes_peak_count',

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { OutOfMemoryError } from '../../arch/arch.js';
 import { architectures } from '../../arch/registry.js';
 import { UserError } from '../../traces/event.js';
-import type { Captured, Trace } from '../../traces/event.js';
+import type { Captured, Trace, TraceHeader } from '../../traces/event.js';
 import { HeapCount, HeapLive } from '../heap/process-heap.js';
 import { heaps } from '../heap/registry.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
@@ -25,6 +25,7 @@ import { OutOfFrames } from './out-of-frames.js';
 import { makeReplayer } from './replayer.js';
 import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
 import type { CellConfig, CellResult, Distribution, Verification } from './result.js';
+import { rulesNotOf } from './kernel-rules.js';
 import { makeSampleLog } from './sample-log.js';
 import type { SampleLog } from './sample-log.js';
 import { makeVerifyWatch } from './verify-watch.js';
@@ -66,11 +67,26 @@ export function resolveTouch(touch: TouchMode, captured: Captured): 'recorded' |
   return captured.touches === 'none' ? 'alloc' : 'recorded';
 }
 
+/** False for a trace of mappings alone: neither it nor the mode says what is touched. */
+const touchesKnown = (captured: Captured, touch: string): boolean => touch !== 'alloc' || captured.heap;
+
 function confidence(captured: Captured, touch: string): CellResult['confidence'] {
   if (!captured.mappings && touch !== 'recorded')
     return { level: 'bound', reason: 'the trace holds neither mappings nor accesses: each block is taken to be written whole' };
   if (!captured.mappings) return { level: 'bound', reason: 'the trace holds no mappings: every page accessed is taken to be anonymous memory' };
+  if (!touchesKnown(captured, touch))
+    return {
+      level: 'bound',
+      reason: 'which pages were touched was not recorded, and none is taken to be: a lower bound of memory; --touch all gives an upper one',
+    };
+  if (captured.touches === 'none' && touch === 'all')
+    return { level: 'bound', reason: 'which pages were touched was not recorded, and all are taken to be: an upper bound of memory' };
   if (touch !== 'recorded') return { level: 'estimate', reason: `the trace holds no accesses or they were left out: --touch ${touch}` };
+  if (captured.touches === 'user-faults')
+    return {
+      level: 'estimate',
+      reason: "first touches were recorded by the software event: not those by the kernel on a program's behalf, nor whether a page was read or written",
+    };
   return {
     level: 'exact',
     reason: captured.touches === 'all' ? 'every mapping and every access is replayed' : 'every mapping and every page fault is replayed',
@@ -101,7 +117,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     throw new UserError(
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
-  const { vmm, observer } = build(spec, captured);
+  const { vmm, observer } = build(spec, trace.header);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
@@ -176,7 +192,13 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
   const wall = (performance.now() - began) / 1000;
   const cpuEnded = threadCpu();
 
-  const reading = read(vmm, observer, { events: replayed, framesStart, everyAccess: captured.touches === 'all' && touch === 'recorded', heap: hasHeap(trace) });
+  const reading = read(vmm, observer, {
+    events: replayed,
+    framesStart,
+    everyAccess: captured.touches === 'all' && touch === 'recorded',
+    touches: touchesKnown(captured, touch),
+    heap: hasHeap(trace),
+  });
   const values: Record<string, number | null> = {};
   const absent: Record<string, string> = {};
   for (const metric of metrics.all()) {
@@ -252,7 +274,7 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
 }
 
 /** The simulated machine of a cell, watched. */
-function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observer } {
+function build(spec: CellSpec, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer } {
   const pmm = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
   const vmm = vmmOf({
     arch: architectures.get(spec.arch),
@@ -263,7 +285,7 @@ function build(spec: CellSpec, captured: Captured): { vmm: Vmm; observer: Observ
     kernelHeap: spec.kernelHeap,
     heapLayout: heaps.get(spec.heap),
     implicitMappings: !captured.mappings,
-    rules: rulesOf(spec.policy, spec.without ?? []),
+    rules: rulesOf(spec.policy, [...(spec.without ?? []), ...(policies.get(spec.policy).rules.length > 0 ? rulesNotOf(kernel) : [])]),
   });
   return { vmm, observer: makeObserver(vmm) };
 }
@@ -318,7 +340,11 @@ function distributions(vmm: Vmm): Distribution[] {
   return [steps('pmm_allocate_steps', frames.allocSteps), steps('pmm_free_steps', frames.freeSteps), { name: 'walk_refs_per_walk', unit: 'refs', bins: walks }];
 }
 
-function read(vmm: Vmm, observer: Observer, facts: { events: number; framesStart: number; everyAccess: boolean; heap: boolean }): CellReading {
+function read(
+  vmm: Vmm,
+  observer: Observer,
+  facts: { events: number; framesStart: number; everyAccess: boolean; touches: boolean; heap: boolean },
+): CellReading {
   const { machine, processes, heap } = vmm;
   const { frames, lookup, counters } = machine;
   lookup.spill();
@@ -347,6 +373,7 @@ function read(vmm: Vmm, observer: Observer, facts: { events: number; framesStart
     lookup: lookup.counters.slice(0, LookupCounter.length),
     lookupCycles: lookup.cycles(),
     everyAccess: facts.everyAccess,
+    touches: facts.touches,
     pmmAllocs: frames.totals[0]!,
     pmmFrees: frames.totals[1]!,
     pmmSteps: frames.pmm.steps(),

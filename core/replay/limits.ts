@@ -90,6 +90,10 @@ export function notCovered(header: TraceHeader, losses: readonly Loss[], evidenc
   const { kernel } = header;
   const out: string[] = [];
   const version = versionOf(kernel['release']);
+  if (header.captured.touches === 'user-faults')
+    out.push(
+      "page faults of the kernel on a program's behalf, and whether a page was read or written: the software event does not tell, so this is an estimate",
+    );
   if (version !== null && version[0] !== 6) out.push(`Linux ${kernel['release']}: the rules are those of Linux 6`);
   if (rssIsApproximate(header)) out.push(`RSS is approximate: Linux ${kernel['release']} does not add up the counters of all CPUs (6.17 does)`);
   if (kernel['thp'] === 'always') out.push('transparent huge pages on `always`: huge pages are modelled only where MADV_HUGEPAGE asks for them');

@@ -328,7 +328,7 @@ describe('the header', () => {
 
   it.each([
     ['# page_size: many', 'page_size must be a number of bytes, not "many"'],
-    ['# captured.touches: some', 'captured.touches must be none, faults or all, not "some"'],
+    ['# captured.touches: some', 'captured.touches must be none, user-faults, faults or all, not "some"'],
     ['# captured.heap: yes', 'captured.heap must be true or false, not "yes"'],
     ['# provenance.x: "y', 'a value that begins with a quote must be a whole JSON string'],
   ])('refuses %s', async (line, message) => {

@@ -19,8 +19,9 @@ import { Images, readMapping } from '../linux/images.js';
 import { Objects } from '../linux/objects.js';
 import { isFrame, looksLikeSample, readCachePages, readColumns, type SampleColumns } from '../linux/perf-line.js';
 import { PerfTasks } from '../linux/perf-tasks.js';
+import { Protections } from '../linux/protections.js';
 import { readFiles, readTruth, UNKNOWN_FILES, type FileTable, type Reading } from '../linux/sides.js';
-import { NO_CALL, PERFORMED, Tasks } from '../linux/tasks.js';
+import { NO_CALL, PERFORMED, Tasks, type Task } from '../linux/tasks.js';
 import { BEFORE, Timeline } from '../linux/timeline.js';
 import { Scanner } from '../scan.js';
 
@@ -48,8 +49,10 @@ class PerfReader {
   private readonly people: PerfTasks;
   private readonly calls: Calls;
   private readonly images: Images;
+  /** Kept up until a fault says itself what was done. */
+  private readonly protections = new Protections();
   private number = 0;
-  private readonly seen = { faults: false, calls: false, mappings: false };
+  private readonly seen = { faults: false, codes: false, software: false, calls: false, mappings: false };
   private readonly facts = { clock: '', kernel: {} as Record<string, string>, provenance: {} as Record<string, string> };
 
   constructor(
@@ -59,9 +62,13 @@ class PerfReader {
     files: FileTable,
     readings: readonly Reading[],
   ) {
-    const timeline = (this.timeline = new Timeline(sink, readings));
+    const timeline = (this.timeline = new Timeline(sink, readings, (pid, begin) => this.people.mayHaveChanged(pid, begin)));
     const loss = (cause: string): void => this.loss(cause);
-    const emit = guarded(timeline, loss);
+    const checked = guarded(timeline, loss);
+    const emit: Emit = (time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text) => {
+      if (!this.seen.codes) this.protections.see(pid, op, addr, size, addr2, arg, flags);
+      checked(time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text);
+    };
     this.emit = emit;
     this.objects = new Objects(emit, files);
     this.tasks = new Tasks(emit);
@@ -97,7 +104,7 @@ class PerfReader {
     const time = this.timeline.at(columns.whole, columns.nanos);
     if (pid !== -1) people.home(tid, pid);
     if (people.forksWait && !line.startsWith('task:task_newtask', scan.at)) people.settle(tid);
-
+    this.timeline.reach(time);
     this.event(time, tid, cpu);
   }
 
@@ -145,7 +152,7 @@ class PerfReader {
     const header = emptyHeader('perf');
     header.captured.mappings = seen.calls;
     header.captured.processes = this.people.any;
-    header.captured.touches = seen.faults ? 'faults' : 'none';
+    header.captured.touches = seen.software ? 'user-faults' : seen.faults ? 'faults' : 'none';
     header.captured.samples = timeline.sampled;
     header.clock = facts.clock === '' ? (timeline.sinceEpoch ? 'realtime' : 'monotonic') : facts.clock;
     header.kernel = facts.kernel;
@@ -160,6 +167,13 @@ class PerfReader {
     this.sink.loss(cause, this.input.where(this.number));
   }
 
+  /** The thread of a line that tells of something in its space. */
+  private at(time: number, tid: number): Task | null {
+    const task = this.people.inside(tid);
+    if (task !== null) task.process.space.lastEvent = time;
+    return task;
+  }
+
   private fault(time: number, tid: number, cpu: number, kernel: number): void {
     const { scan } = this;
     const address = scan.eat(' address=') ? scan.hex() : NaN;
@@ -169,6 +183,7 @@ class PerfReader {
       return;
     }
     const op = (code & Fault.WRITE) !== 0 ? Op.write : (code & Fault.FETCH) !== 0 ? Op.fetch : Op.read;
+    this.seen.codes = true;
     this.touch(time, tid, cpu, op, address, Flag.fault | kernel | ((code & Fault.PRESENT) !== 0 ? Flag.present : 0));
   }
 
@@ -186,13 +201,14 @@ class PerfReader {
     }
     const task = this.people.inside(tid);
     if (task === null) return;
-    const protection = this.images.protectionAt(task, address);
+    const protection = this.protections.at(task.process.pid, address);
     const op = protection < 0 || (protection & Flag.w) !== 0 ? Op.write : (protection & Flag.x) !== 0 ? Op.fetch : Op.read;
+    this.seen.software = true;
     this.touch(time, tid, cpu, op, address, Flag.fault);
   }
 
   private touch(time: number, tid: number, cpu: number, op: Op, address: number, flags: number): void {
-    const task = this.people.inside(tid);
+    const task = this.at(time, tid);
     if (task === null) return;
     if (address < 0) {
       this.loss('fault at a kernel address');
@@ -215,7 +231,8 @@ class PerfReader {
       this.loss('system call without number or arguments');
       return;
     }
-    const task = this.people.inside(tid);
+    this.people.elsewhere(tid);
+    const task = this.at(time, tid);
     if (task === null) return;
     const { args } = task;
     for (let i = 0; i < 6; i++) {
@@ -240,7 +257,7 @@ class PerfReader {
       this.loss('system call without number or result');
       return;
     }
-    const task = this.people.inside(tid);
+    const task = this.at(time, tid);
     if (task === null) return;
     const { call, backing } = task;
     task.call = NO_CALL;
@@ -262,7 +279,7 @@ class PerfReader {
       if (mapping !== null && owner > 0) {
         this.people.home(owner, pid);
         this.seen.mappings = true;
-        const task = this.people.inside(owner);
+        const task = this.at(time, owner);
         if (task === null) return;
         if (!this.images.isLoading(task.tid) && task.call === NO_CALL && this.images.isNewStack(task, mapping) && time !== BEFORE) {
           this.people.untoldExec(time, task, cpu);

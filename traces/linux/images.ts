@@ -170,11 +170,6 @@ export class Images {
     if (stackEnd !== undefined) this.stackEnds.set(child.process.space, stackEnd);
   }
 
-  /** Protection of the mapping at `address`; -1 = unknown. */
-  protectionAt(task: Task, address: number): number {
-    return this.ranges?.get(task.process.space)?.at(address)?.protection ?? -1;
-  }
-
   private rangesOf(space: Space): Ranges | undefined {
     if (this.ranges === null) return undefined;
     let ranges = this.ranges.get(space);

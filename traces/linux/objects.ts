@@ -31,6 +31,8 @@ export class Objects {
   private readonly byId = new Map<number, Known>();
   /** Sizes that were set before the object was mapped for the first time. */
   private readonly sizes = new Map<string, number>();
+  /** What came to or left the page cache of files that are known and not mapped yet. */
+  private readonly early = new Map<string, { offset: number; bytes: number; present: boolean; order: number }[]>();
   private lastId = 0;
 
   constructor(
@@ -47,6 +49,8 @@ export class Objects {
     const made = this.create(time, file.path, size, isSharedMemory(file.path));
     this.byKey.set(file.key, made);
     if (facts !== undefined) this.announceAbsent(time, made.id, facts);
+    for (const { offset, bytes, present, order } of this.early.get(file.key) ?? []) this.cachePages(time, file.key, offset, bytes, present, order);
+    this.early.delete(file.key);
     return made.id;
   }
 
@@ -98,10 +102,16 @@ export class Objects {
     return this.byId.get(id)?.size ?? 0;
   }
 
-  /** Pages of the file come to (`present`) or leave the page cache, as one folio of that order. Of a file that nobody mapped they change nothing. */
+  /** Pages of the file come to (`present`) or leave the page cache, as one folio of that order. Of a file of which nothing is known they change nothing. */
   cachePages(time: number, key: string, offset: number, bytes: number, present: boolean, order = 0): void {
     const known = this.byKey.get(key);
-    if (known === undefined) return;
+    if (known === undefined) {
+      if (this.files.find({ key, path: '' }) === undefined) return;
+      const waiting = this.early.get(key);
+      if (waiting === undefined) this.early.set(key, [{ offset, bytes, present, order }]);
+      else waiting.push({ offset, bytes, present, order });
+      return;
+    }
     this.emit(time, KERNEL, KERNEL, Op.cache, 0, bytes, offset, known.id + order * ORDER_UNIT, present ? Flag.present : Flag.absent, 0);
   }
 

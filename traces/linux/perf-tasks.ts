@@ -24,7 +24,10 @@ export class PerfTasks {
   private readonly forks = new Map<number, { time: number; parent: number; flags: number; cpu: number }>();
   /** execs that wait for the other threads' end, by pid. */
   private readonly execs = new Map<number, { task: Task; image: string; pages: number }>();
-  /** Anonymous bytes that the thread last counted in a space that is not its own: when it calls exec, those of the arguments. */
+  /**
+   * Anonymous bytes that the thread last counted in a space that is not its own: within exec those of the arguments, which until the new space is in place count in
+   * the old one too (fs/exec.c, acct_arg_size); within fork those of the child.
+   */
   private readonly foreignBytes = new Map<number, number>();
   /** Threads that ended and may still fault. */
   private readonly exited = new Map<number, Task>();
@@ -56,6 +59,18 @@ export class PerfTasks {
     if (task !== undefined && !task.process.outside) return task;
     this.loss('outside the recorded tree');
     return null;
+  }
+
+  /** Whether a reading of process `pid` that began at `begin` may have met its space in the middle of something (Tasks.mayHaveChanged), an exec too. */
+  mayHaveChanged(pid: number, begin: number): boolean {
+    if (this.tasks.mayHaveChanged(pid, begin)) return true;
+    for (const [tid, bytes] of this.foreignBytes) if (bytes > 0 && this.tasks.shares(tid, pid)) return true;
+    return false;
+  }
+
+  /** The thread does something that it could not do within exec or fork. */
+  elsewhere(tid: number): void {
+    if (this.foreignBytes.size !== 0) this.foreignBytes.delete(tid);
   }
 
   get forksWait(): boolean {
@@ -137,6 +152,7 @@ export class PerfTasks {
       return;
     }
     this.any = true;
+    task.process.space.lastEvent = time;
     this.tasks.exit(time, task, 0, groupGone, cpu);
     this.exited.set(tid, task);
   }
@@ -157,12 +173,14 @@ export class PerfTasks {
 
   private fork(time: number, parent: number, child: number, flags: number, cpu: number): void {
     this.exited.delete(child);
+    this.foreignBytes.delete(parent);
     const from = this.tasks.get(parent);
     if (from.process.outside || parent <= 0) {
       this.tasks.home(child, child).process.outside = true;
       return;
     }
     this.any = true;
+    from.process.space.lastEvent = time;
     this.images.forked(from, this.tasks.fork(time, from, child, flags, cpu));
   }
 

@@ -28,6 +28,11 @@ export interface Descriptor {
 export const NO_CALL = -1;
 export const PERFORMED = -2;
 
+/** mmap, mprotect, munmap, brk, mremap, madvise, shmat, shmdt, mlock, munlock, mlockall, munlockall, mlock2, pkey_mprotect */
+const MAPPING_CALLS: readonly number[] = [9, 10, 11, 12, 25, 28, 30, 67, 149, 150, 151, 152, 325, 329];
+/** A page fault that another thread began may still be at work after so long: clearing a huge page takes some 100 microseconds. */
+const AT_WORK_NS = 200_000;
+
 /** What the recorder said about the mapping that a call made. */
 export interface Backing {
   /** The file; null = anonymous memory. */
@@ -45,6 +50,8 @@ export interface Space {
   /** Attached System V segments by address: bytes. */
   readonly attached: Map<number, number>;
   readonly tasks: Set<Task>;
+  /** Time of the last line that told of something in it. */
+  lastEvent: number;
 }
 
 export interface Process {
@@ -67,7 +74,7 @@ export interface Task {
 }
 
 function newSpace(): Space {
-  return { brk: NaN, attached: new Map(), tasks: new Set() };
+  return { brk: NaN, attached: new Map(), tasks: new Set(), lastEvent: -1 };
 }
 
 export class Tasks {
@@ -100,6 +107,24 @@ export class Tasks {
     return task;
   }
 
+  /**
+   * Whether a reading of process `pid` that began at `begin` may have met it in the middle of something: a line about its space since then, or a call that changes
+   * mappings and has not returned. What another thread began shortly before may still be going on as well.
+   */
+  mayHaveChanged(pid: number, begin: number): boolean {
+    const space = this.processes.get(pid)?.space;
+    if (space === undefined) return false;
+    if (space.lastEvent >= (space.tasks.size > 1 ? begin - AT_WORK_NS : begin)) return true;
+    for (const task of space.tasks) if (MAPPING_CALLS.includes(task.call)) return true;
+    return false;
+  }
+
+  /** Whether the thread lives in the space of process `pid`. */
+  shares(tid: number, pid: number): boolean {
+    const task = this.tasks.get(tid);
+    return task !== undefined && task.process.space === this.processes.get(pid)?.space;
+  }
+
   /** The living threads, of all processes. */
   all(): Iterable<Task> {
     return this.tasks.values();
@@ -118,7 +143,7 @@ export class Tasks {
     this.emit(time, process.pid, parent.tid, (flags & Clone.VFORK) !== 0 && vm ? Op.vfork : Op.fork, 0, 0, 0, tid, vm ? Flag.vm : 0, cpu);
     const descriptors = new Map<number, Descriptor>();
     for (const [fd, descriptor] of process.descriptors) if (descriptor.file !== null) descriptors.set(fd, { ...descriptor });
-    const space = vm ? process.space : { brk: process.space.brk, attached: new Map(process.space.attached), tasks: new Set<Task>() };
+    const space = vm ? process.space : { ...newSpace(), brk: process.space.brk, attached: new Map(process.space.attached) };
     this.processes.set(tid, { pid: tid, space, threads: 0, descriptors, outside: process.outside });
     return this.add(tid, this.processOf(tid));
   }

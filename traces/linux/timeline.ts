@@ -1,7 +1,8 @@
 /**
  * Time of a recording: stamps become nanoseconds since its first line, and what the kernel said meanwhile (readings) is merged in as `sample` events.
+ * A reading of which the beginning is known is judged: `isRacy` says whether something happened to the process between its beginning and its end.
  */
-import { Op, type EventSink } from '../event.js';
+import { Flag, Op, type EventSink } from '../event.js';
 import type { Reading } from './sides.js';
 
 /** Time of what a recorder makes up at its start about what was there before; events of it are at 0. */
@@ -17,6 +18,7 @@ export class Timeline {
   constructor(
     private readonly sink: EventSink,
     private readonly readings: readonly Reading[] = [],
+    private readonly isRacy: (pid: number, begin: number) => boolean = () => false,
   ) {}
 
   /** True once a reading was put in. */
@@ -54,8 +56,13 @@ export class Timeline {
     cpu: number,
     text?: string,
   ): void {
-    while (time > this.nextTime) this.pushReading();
+    this.reach(time);
     this.sink.push(time < 0 ? 0 : time, pid, tid, op, addr, size, addr2, arg, flags, cpu, text);
+  }
+
+  /** Everything before `time` has been told: puts in the readings that ended by then. */
+  reach(time: number): void {
+    while (time > this.nextTime) this.pushReading();
   }
 
   /** Puts in the readings that are left. */
@@ -71,7 +78,8 @@ export class Timeline {
   private pushReading(): void {
     const { whole, nanos, took, pid, flags, values } = this.readings[this.next] as Reading;
     const time = this.at(whole, nanos);
-    for (const [quantity, value] of values) this.sink.push(time, pid, pid, Op.sample, 0, value, took, quantity, flags, 0);
+    const racy = took > 0 && this.isRacy(pid, time - took) ? flags | Flag.racy : flags;
+    for (const [quantity, value] of values) this.sink.push(time, pid, pid, Op.sample, 0, value, took, quantity, racy, 0);
     this.next++;
     this.aim();
   }

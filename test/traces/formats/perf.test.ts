@@ -41,7 +41,7 @@ describe('samples', () => {
       }
     `);
     expect(losses).toEqual([]);
-    expect(header.captured).toEqual({ heap: false, freePointers: false, mappings: false, processes: true, touches: 'faults', samples: false });
+    expect(header.captured).toEqual({ heap: false, freePointers: false, mappings: false, processes: true, touches: 'user-faults', samples: false });
     expect(warnings).toEqual(["sample: no raw_syscalls events: what was unmapped, and the heap's shrinking, is not in the recording"]);
   });
 
