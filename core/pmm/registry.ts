@@ -1,8 +1,10 @@
 /** Every PMM strategy. A new one is one file and one line here; tests, `list` and `--help` read this. */
 import { makeRegistry } from '../../arch/registry-core.js';
 import type { PmmStrategy } from './allocator.js';
+import { bitmapFirstFit } from './bitmap-first-fit.js';
+import { bitmapTree } from './bitmap-tree.js';
 import { bitmap } from './bitmap.js';
 import { buddy } from './buddy.js';
 import { freeStack } from './free-stack.js';
 
-export const pmms = makeRegistry<PmmStrategy>('PMM strategy', [bitmap, freeStack, buddy], (strategy) => strategy.name);
+export const pmms = makeRegistry<PmmStrategy>('PMM strategy', [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree], (strategy) => strategy.name);
