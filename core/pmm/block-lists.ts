@@ -257,6 +257,9 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
 
   const count = (order: number, group: number): number => counts[(group << 4) | order]! + (order === K.maxOrder ? fresh[(group << 3) + Fresh.left]! : 0);
 
+  /** The group has a free block of this order or a larger one. */
+  const has = (order: number, group: number): boolean => masks[group]! >>> order !== 0 || fresh[(group << 3) + Fresh.left]! !== 0;
+
   /** Free blocks of exactly this order in all groups. */
   function freeBlocks(order: number): number {
     let sum = 0;
@@ -331,6 +334,7 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     takeAt,
     blockAround,
     count,
+    has,
     freeBlocks,
     steps: (): number => work[0]! + work[1]!,
     validate,

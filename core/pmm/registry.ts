@@ -4,7 +4,8 @@ import type { PmmStrategy } from './allocator.js';
 import { bitmapFirstFit } from './bitmap-first-fit.js';
 import { bitmapTree } from './bitmap-tree.js';
 import { bitmap } from './bitmap.js';
+import { buddyPcp } from './buddy-pcp.js';
 import { buddy } from './buddy.js';
 import { freeStack } from './free-stack.js';
 
-export const pmms = makeRegistry<PmmStrategy>('PMM strategy', [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree], (strategy) => strategy.name);
+export const pmms = makeRegistry<PmmStrategy>('PMM strategy', [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp], (strategy) => strategy.name);

@@ -4,20 +4,8 @@
  */
 import { MAX_ORDER } from '../../core/pmm/allocator.js';
 import type { MemoryMap } from '../../core/pmm/memory-map.js';
-
-/** Which block a strategy picks, or -1; `free` is told about frees that are known to be right. */
-export interface Twin {
-  allocate(order: number, kind: number, cpu: number, near: number, owner: number): number;
-  free(frame: number, order: number, cpu: number): void;
-}
-
-export type MakeTwin = (map: MemoryMap, cpus: number, seed: number) => Twin;
-
-export function usableFrames(map: MemoryMap): number[] {
-  return map.usable.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
-}
-
-export const framesOf = (first: number, order: number): number[] => Array.from({ length: 2 ** order }, (_, i) => first + i);
+import { pcpTwin } from './pmm-models-pcp.js';
+import { framesOf, usableFrames, type MakeTwin, type Twin } from './pmm-twin.js';
 
 /** A stack filled from the highest frame down. */
 export function stackTwin(map: MemoryMap): Twin {
@@ -117,4 +105,5 @@ export const TWINS: Readonly<Record<string, MakeTwin>> = {
   buddy: buddyTwin,
   'bitmap-first-fit': lowestTwin,
   'bitmap-tree': lowestTwin,
+  'buddy-pcp': pcpTwin,
 };
