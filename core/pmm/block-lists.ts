@@ -3,7 +3,8 @@
  * migrate type, or all of memory), joining of buddies, splitting, and taking a certain block out of a larger one.
  *
  * Source: Linux mm/page_alloc.c (__rmqueue_smallest, expand, __free_one_page); Knuth, The Art of Computer Programming
- * vol. 1, 2.5. Every list is last in, first out; the tail that Linux' buddy_merge_likely uses is not modelled.
+ * vol. 1, 2.5. Every list is last in, first out, but for what is moved from group to group; the tail that Linux'
+ * buddy_merge_likely uses is not modelled.
  *
  * Memory that was never handed out is not in the lists: each wholly usable, aligned block of 1024 frames is fresh until
  * its byte in `opened` is set, and fresh blocks come in ascending order behind the order-10 list of their group. Only the
@@ -50,6 +51,7 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
   const opened = reserveUint8(size / K.top);
   /** By group * 16 + order. */
   const heads = new Int32Array(256).fill(K.none);
+  const tails = new Int32Array(256).fill(K.none);
   const counts = new Int32Array(256);
   /** By group: bit k set = list k is not empty. */
   const masks = new Int32Array(32);
@@ -126,7 +128,10 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     const head = heads[list]!;
     next[frame] = head;
     if (head !== K.none) prev[head] = frame;
-    else masks[group] = masks[group]! | (1 << order);
+    else {
+      masks[group] = masks[group]! | (1 << order);
+      tails[list] = frame;
+    }
     heads[list] = frame;
     state[frame] = (list + 1) | 0;
     counts[list] = (counts[list]! + 1) | 0;
@@ -143,9 +148,29 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
       const before = prev[frame]!;
       next[before] = after;
       if (after !== K.none) prev[after] = before;
+      else tails[list] = before;
     }
     state[frame] = 0;
     counts[list] = (counts[list]! - 1) | 0;
+  }
+
+  /** Moves a free block below order 10 to the end of the list of another group (move_to_free_list). */
+  function moveToTail(frame: number, order: number, from: number, to: number): void {
+    unlink(frame, order, from);
+    freeIn[from] = (freeIn[from]! - (1 << order)) | 0;
+    const list = (to << 4) | order;
+    if (heads[list] === K.none) push(frame, order, to);
+    else {
+      const last = tails[list]!;
+      next[last] = frame;
+      prev[frame] = last;
+      next[frame] = K.none;
+      tails[list] = frame;
+      state[frame] = list + 1;
+      counts[list]! += 1;
+    }
+    freeIn[to] = (freeIn[to]! + (1 << order)) | 0;
+    work[0]! += 1;
   }
 
   /** First block of a list of exactly this order (for order 10 the fresh ones after it), out of the list; -1 if there is none. */
@@ -295,6 +320,7 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
       if (order < K.maxOrder && (state[frame ^ (1 << order)]! & K.orderMask) === order + 1) throw new Error(`${what} has a free buddy`);
       length++;
       if (length > map.usableFrames) throw new Error(`${name}: list ${order} of group ${group} is circular`);
+      if (next[frame] === K.none && tails[list] !== frame) throw new Error(`${what} ends its list, not ${tails[list]}`);
     }
     if (length !== counts[list]!) throw new Error(`${name}: list ${order} of group ${group} holds ${length} blocks, ${counts[list]} counted`);
     if (length > 0 !== (((masks[group]! >>> order) & 1) === 1)) throw new Error(`${name}: mask bit ${order} of group ${group} is wrong`);
@@ -325,8 +351,9 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
   return {
     state,
     freeIn,
-    push,
-    unlink,
+    moveToTail,
+    /** First block of a list below order 10, or -1. */
+    peek: (order: number, group: number): number => heads[(group << 4) | order]!,
     pop,
     expand,
     take,

@@ -4,8 +4,14 @@ import type { PmmStrategy } from './allocator.js';
 import { bitmapFirstFit } from './bitmap-first-fit.js';
 import { bitmapTree } from './bitmap-tree.js';
 import { bitmap } from './bitmap.js';
+import { buddyMigrate } from './buddy-migrate.js';
 import { buddyPcp } from './buddy-pcp.js';
+import { buddyZones } from './buddy-zones.js';
 import { buddy } from './buddy.js';
 import { freeStack } from './free-stack.js';
 
-export const pmms = makeRegistry<PmmStrategy>('PMM strategy', [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp], (strategy) => strategy.name);
+export const pmms = makeRegistry<PmmStrategy>(
+  'PMM strategy',
+  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate],
+  (strategy) => strategy.name,
+);
