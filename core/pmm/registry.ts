@@ -9,9 +9,10 @@ import { buddyPcp } from './buddy-pcp.js';
 import { buddyZones } from './buddy-zones.js';
 import { buddy } from './buddy.js';
 import { freeStack } from './free-stack.js';
+import { llfree } from './llfree.js';
 
 export const pmms = makeRegistry<PmmStrategy>(
   'PMM strategy',
-  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate],
+  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate, llfree],
   (strategy) => strategy.name,
 );

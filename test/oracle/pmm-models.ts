@@ -5,6 +5,7 @@
 import { MAX_ORDER } from '../../core/pmm/allocator.js';
 import type { MemoryMap } from '../../core/pmm/memory-map.js';
 import { migrateTwin, zonesTwin } from './pmm-models-linux.js';
+import { llfreeTwin } from './pmm-models-llfree.js';
 import { pcpTwin } from './pmm-models-pcp.js';
 import { framesOf, usableFrames, type MakeTwin, type Twin } from './pmm-twin.js';
 
@@ -107,6 +108,7 @@ export const TWINS: Readonly<Record<string, MakeTwin>> = {
   'bitmap-first-fit': lowestTwin,
   'bitmap-tree': lowestTwin,
   'buddy-pcp': pcpTwin,
+  llfree: llfreeTwin,
   'buddy-zones': zonesTwin,
   'buddy-migrate': migrateTwin,
 };
