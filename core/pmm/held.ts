@@ -11,8 +11,8 @@
  */
 import { MAX_ORDER } from './allocator.js';
 import { makeFreeScan, popcount, refusedFree } from './free-frames.js';
-import { isUsable, type MemoryMap } from './memory-map.js';
-import { reserveInt32 } from './reserve.js';
+import { isUsable, usableWord, type MemoryMap } from './memory-map.js';
+import { reserveInt32, reserveUint8 } from './reserve.js';
 
 const enum K {
   maxOrder = 10,
@@ -23,8 +23,6 @@ const enum K {
 const enum Cell {
   /** Frames handed out. */
   held = 0,
-  /** Highest frame that was ever handed out: pictures stop there. */
-  highest = 1,
   length = 32,
 }
 
@@ -36,7 +34,8 @@ export function makeHeld(map: MemoryMap) {
   /** Whole pieces of 1024 frames, as the scan reads them. */
   const bits = reserveInt32(Math.ceil(frames / 1024) * 32);
   const cell = new Int32Array(Cell.length);
-  cell[Cell.highest] = -1;
+  /** 1 where a frame of the region was ever handed out: only there are the bits read to count free blocks. */
+  const touched = reserveUint8(Math.ceil(frames / 1024));
 
   /** Marks a block that is free and aligned. */
   function take(frame: number, order: number): void {
@@ -44,7 +43,7 @@ export function makeHeld(map: MemoryMap) {
       const word = frame >>> 5;
       bits[word] = bits[word]! | (1 << frame);
       cell[Cell.held] = (cell[Cell.held]! + 1) | 0;
-      if (frame > cell[Cell.highest]!) cell[Cell.highest] = frame;
+      touched[frame >>> 10] = 1;
     } else takeRun(frame, order);
   }
 
@@ -54,8 +53,7 @@ export function makeHeld(map: MemoryMap) {
     if (order <= K.wordOrder) bits[word] = bits[word]! | (((1 << size) - 1) << (frame & 31));
     else for (let w = word; w < word + (size >>> 5); w = (w + 1) | 0) bits[w] = -1;
     cell[Cell.held] = (cell[Cell.held]! + size) | 0;
-    const last = (frame + size - 1) | 0;
-    if (last > cell[Cell.highest]!) cell[Cell.highest] = last;
+    touched[frame >>> 10] = 1;
   }
 
   /** Takes the mark off every frame of a block; 0, or the error code of a free that is to be refused: then nothing has changed. */
@@ -101,15 +99,19 @@ export function makeHeld(map: MemoryMap) {
   }
 
   const isFree = (frame: number): number => (isUsable(map, frame) && ((bits[frame >>> 5]! >>> (frame & 31)) & 1) === 0 ? 1 : 0);
-  const scan = makeFreeScan(map, bits, () => cell[Cell.highest]! + 1);
+  const scan = makeFreeScan(map, bits, () => frames, touched);
 
   /** Throws when bits lie outside the usable ranges or their number is not the one counted. */
   function validate(name: string): void {
     let held = 0;
-    for (let word = 0; word < bits.length && word * 32 <= cell[Cell.highest]!; word++) held += popcount(bits[word]!);
     let usable = 0;
-    for (const { first, count } of map.usable)
-      for (let frame = first; frame < first + count && frame <= cell[Cell.highest]!; frame++) usable += (bits[frame >>> 5]! >>> (frame & 31)) & 1;
+    for (let region = 0; region < touched.length; region++) {
+      if (touched[region] === 0) continue;
+      for (let word = region * 32; word < region * 32 + 32; word++) {
+        held += popcount(bits[word]!);
+        usable += popcount(bits[word]! & usableWord(map, word));
+      }
+    }
     if (usable !== held) throw new Error(`${name}: ${held - usable} frames in holes are marked as handed out`);
     if (held !== cell[Cell.held]!) throw new Error(`${name}: ${held} frames are marked as handed out, ${cell[Cell.held]} counted`);
   }

@@ -1,5 +1,6 @@
 /** Every PMM strategy. A new one is one file and one line here; tests, `list` and `--help` read this. */
 import { makeRegistry } from '../../arch/registry-core.js';
+import { addressList } from './address-list.js';
 import type { PmmStrategy } from './allocator.js';
 import { bitmapFirstFit } from './bitmap-first-fit.js';
 import { bitmapTree } from './bitmap-tree.js';
@@ -10,9 +11,11 @@ import { buddyZones } from './buddy-zones.js';
 import { buddy } from './buddy.js';
 import { freeStack } from './free-stack.js';
 import { llfree } from './llfree.js';
+import { random } from './random.js';
+import { tlsf } from './tlsf.js';
 
 export const pmms = makeRegistry<PmmStrategy>(
   'PMM strategy',
-  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate, llfree],
+  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate, llfree, random, addressList, tlsf],
   (strategy) => strategy.name,
 );

@@ -7,6 +7,8 @@ import type { MemoryMap } from '../../core/pmm/memory-map.js';
 import { migrateTwin, zonesTwin } from './pmm-models-linux.js';
 import { llfreeTwin } from './pmm-models-llfree.js';
 import { pcpTwin } from './pmm-models-pcp.js';
+import { randomTwin } from './pmm-models-random.js';
+import { tlsfTwin } from './pmm-models-tlsf.js';
 import { framesOf, usableFrames, type MakeTwin, type Twin } from './pmm-twin.js';
 
 /** A stack filled from the highest frame down. */
@@ -109,6 +111,9 @@ export const TWINS: Readonly<Record<string, MakeTwin>> = {
   'bitmap-tree': lowestTwin,
   'buddy-pcp': pcpTwin,
   llfree: llfreeTwin,
+  random: randomTwin,
+  'address-list': lowestTwin,
+  tlsf: tlsfTwin,
   'buddy-zones': zonesTwin,
   'buddy-migrate': migrateTwin,
 };

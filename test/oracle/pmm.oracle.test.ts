@@ -9,7 +9,8 @@ import { MAX_ORDER, type FrameAllocator } from '../../core/pmm/allocator.js';
 import { isUsable, memoryMapFromRanges, memoryMapFromSize, type MemoryMap } from '../../core/pmm/memory-map.js';
 import { nearOfMapping } from '../../core/pmm/near.js';
 import { pmms } from '../../core/pmm/registry.js';
-import { TWINS, type Twin } from './pmm-models.js';
+import { TWINS } from './pmm-models.js';
+import type { Twin } from './pmm-twin.js';
 
 /** What must be true: who is free, and which blocks are held, in the order they were handed out. */
 interface Model {

@@ -6,7 +6,9 @@ import { buddyMigrate } from '../../../core/pmm/buddy-migrate.js';
 import { buddyZones } from '../../../core/pmm/buddy-zones.js';
 import { memoryMapFromRanges, memoryMapFromSize } from '../../../core/pmm/memory-map.js';
 
-const { movable, unmovable, reclaimable } = FrameKind;
+const movable = FrameKind.movable;
+const unmovable = FrameKind.unmovable;
+const reclaimable = FrameKind.reclaimable;
 
 describe('buddy-zones', () => {
   /** Zone of every frame handed out, as [zone, how many in a row]. */
