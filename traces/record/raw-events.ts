@@ -64,8 +64,8 @@ export class RawEvents {
           continue;
         }
         kept.push(`${line}\n`);
-        this.began(line);
         this.begun = !line.includes('kmem:rss_stat');
+        if (this.begun) this.began(line);
         if (this.begun) break;
       }
       const after = text.slice(from, end);
