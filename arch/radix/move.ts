@@ -12,7 +12,7 @@ import { Cell, type Store } from './store.js';
 import type { Walk } from './walk.js';
 
 export function makeMove(store: Store, walk: Walk, split: Split, range: Range, space: Space) {
-  const { LEVELS, ENTRIES, MASK, MAX_TABLES, HALF_PAGES, SPLIT_PAGES, PAGE_SHIFT, P, PS } = store;
+  const { LEVELS, ENTRIES, MASK, MAX_TABLES, HALF_PAGES, SPLIT_PAGES, PAGE_SHIFT, P, PS, BITMAP, COUNT, SUMMARY, GROUP_SHIFT } = store;
   const { pt, tableOf, roots, state, spans, indexOf, indexOfPage, entryHi, entryLo, reserve, take, setBit, clearBit, nextUsed, changed, link } = store;
   const { rootOf, tableAt } = walk;
   const { cut, uncut, splitInto } = split;
@@ -70,6 +70,70 @@ export function makeMove(store: Store, walk: Walk, split: Split, range: Range, s
     }
   }
 
+  /** Copies the used entries i0..i1 of leaf table t into n, which has none of them. */
+  function copyLeaves(t: number, n: number, i0: number, i1: number): void {
+    const w0 = i0 >>> 5;
+    const w1 = i1 >>> 5;
+    let count = pt[(n + COUNT) | 0];
+    let sum = pt[(n + SUMMARY) | 0];
+    for (let w = w0; w <= w1; w = (w + 1) | 0) {
+      let b = pt[(t + BITMAP + w) | 0];
+      if (w === w0) b &= -1 << (i0 & 31);
+      if (w === w1) b &= -1 >>> (31 - (i1 & 31));
+      if (b === 0) continue;
+      pt[(n + BITMAP + w) | 0] |= b;
+      sum |= 1 << (w >>> GROUP_SHIFT);
+      while (b !== 0) {
+        const o = ((w << 5) + 31 - Math.clz32(b & -b)) << 1;
+        b &= b - 1;
+        count = (count + 1) | 0;
+        copyEntry((t + o) | 0, (n + o) | 0, 1);
+      }
+    }
+    pt[(n + COUNT) | 0] = count;
+    pt[(n + SUMMARY) | 0] = sum;
+  }
+
+  /**
+   * The usual range, one that lies in a single leaf table: one path down each space instead of two walks over the tree. 0, -ENOMEM, or 1 when it is not that
+   * simple (several tables, a large leaf on the way, something in the target's part): nothing has been done then.
+   */
+  function copyInLeaf(source: number, target: number, to: number): number {
+    let t = source;
+    let n = target;
+    let need = 0;
+    let stop = LEVELS;
+    for (; stop > 1; stop = (stop - 1) | 0) {
+      const i = first[stop];
+      if (i !== last[stop]) return 1;
+      const o = i << 1;
+      const x = pt[(t + o) | 0];
+      if (x === 0) break;
+      if ((x & P_PS) !== P) return 1;
+      const y = n === 0 ? 0 : pt[(n + o) | 0];
+      if (y === 0) {
+        need = (need + 1) | 0;
+        n = 0;
+      } else if ((y & P_PS) !== P) return 1;
+      else n = tableOf[pt[(n + o + 1) | 0]];
+      t = tableOf[pt[(t + o + 1) | 0]];
+    }
+    if (stop === 1 && n !== 0 && nextUsed(n, first[1], last[1]) <= last[1]) return 1;
+    if (need > 0 && reserve(need, to) !== 0) return ENOMEM;
+    n = target;
+    for (let level = LEVELS; level > stop; level = (level - 1) | 0) {
+      const r = (n + (first[level] << 1)) | 0;
+      let c = tableOf[pt[(r + 1) | 0]];
+      if (pt[r] === 0) {
+        c = take((level - 1) | 0, to);
+        link(n, level, first[level], c, to);
+      }
+      n = c;
+    }
+    if (stop === 1) copyLeaves(t, n, first[1], last[1]);
+    return 0;
+  }
+
   function copyRange(from: number, to: number, start: number, end: number): number {
     const source = rootOf(from);
     const target = rootOf(to);
@@ -78,7 +142,9 @@ export function makeMove(store: Store, walk: Walk, split: Split, range: Range, s
     const b = Math.min(end, HALF_PAGES);
     if (cut(from, a, b) !== 0) return ENOMEM;
     if (!bound(from, a, b)) return 0;
-    const need = lacking(source, target, LEVELS, 3);
+    const simple = copyInLeaf(source, target, to);
+    if (simple === 0) return 0;
+    const need = simple < 0 ? simple : lacking(source, target, LEVELS, 3);
     const error = need < 0 ? need : reserve(need, to);
     if (error !== 0) {
       uncut();

@@ -39,9 +39,10 @@ export interface FreeScan {
 
 /**
  * Counts free blocks in a bit per frame: 0 = free if the map calls the frame usable. Frames from `touched()` on were
- * never handed out and are counted by arithmetic, so that a terabyte costs only what was used of it.
+ * never handed out and are counted by arithmetic, so that a terabyte costs only what was used of it; so are the regions of 1024 frames whose
+ * byte in `regionsTouched` is 0, where a strategy keeps such.
  */
-export function makeFreeScan(map: MemoryMap, bits: Int32Array, touched: () => number): FreeScan {
+export function makeFreeScan(map: MemoryMap, bits: Int32Array, touched: () => number, regionsTouched?: Uint8Array): FreeScan {
   const blocks = new Int32Array(32);
   /** Aligned runs of 2^order free frames, each run's halves counted too: blocks of an order are its runs less the two in each run of the next. */
   const runs = new Int32Array(32);
@@ -99,6 +100,11 @@ export function makeFreeScan(map: MemoryMap, bits: Int32Array, touched: () => nu
     for (const { first, count } of map.usable) {
       const end = first + count;
       for (let r = Math.max(next, Math.floor(first / REGION_FRAMES)); r < regions && r * REGION_FRAMES < end; r++) {
+        if (regionsTouched?.[r] === 0) {
+          const from = Math.max(first, r * REGION_FRAMES);
+          addAlignedBlocks(blocks, from, Math.min(end, (r + 1) * REGION_FRAMES) - from);
+          continue;
+        }
         addRegion(r, r * REGION_FRAMES >= first && (r + 1) * REGION_FRAMES <= end);
         next = r + 1;
       }

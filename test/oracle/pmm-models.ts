@@ -4,18 +4,12 @@
  */
 import { MAX_ORDER } from '../../core/pmm/allocator.js';
 import type { MemoryMap } from '../../core/pmm/memory-map.js';
-
-/** Which block a strategy picks, or -1; `free` is told about frees that are known to be right. */
-export interface Twin {
-  allocate(order: number): number;
-  free(frame: number, order: number): void;
-}
-
-function usableFrames(map: MemoryMap): number[] {
-  return map.usable.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
-}
-
-const framesOf = (first: number, order: number): number[] => Array.from({ length: 2 ** order }, (_, i) => first + i);
+import { migrateTwin, zonesTwin } from './pmm-models-linux.js';
+import { llfreeTwin } from './pmm-models-llfree.js';
+import { pcpTwin } from './pmm-models-pcp.js';
+import { randomTwin } from './pmm-models-random.js';
+import { tlsfTwin } from './pmm-models-tlsf.js';
+import { framesOf, usableFrames, type MakeTwin, type Twin } from './pmm-twin.js';
 
 /** A stack filled from the highest frame down. */
 export function stackTwin(map: MemoryMap): Twin {
@@ -29,21 +23,38 @@ export function stackTwin(map: MemoryMap): Twin {
 /** Next fit over words of 32 frames: from the word of the last allocation, going round once. */
 export function bitmapTwin(map: MemoryMap): Twin {
   const free = new Set(usableFrames(map));
-  const words = Math.ceil(map.frames / 32);
-  let cursor = Math.floor((map.usable[0]?.first ?? 0) / 32);
+  /** Words that hold a usable frame, ascending. */
+  const words = [...new Set(usableFrames(map).map((frame) => Math.floor(frame / 32)))];
+  let cursor = 0;
   return {
     allocate(order) {
       const size = 2 ** order;
-      for (let i = 0; i < words; i++) {
-        const word = (cursor + i) % words;
+      for (let i = 0; i < words.length; i++) {
+        const word = words[(cursor + i) % words.length] ?? 0;
         for (let frame = word * 32; frame < word * 32 + 32; frame++) {
           if (frame % size !== 0 || !framesOf(frame, order).every((f) => free.has(f))) continue;
           for (const f of framesOf(frame, order)) free.delete(f);
-          cursor = word;
+          cursor = (cursor + i) % words.length;
           return frame;
         }
       }
       return -1;
+    },
+    free: (frame, order) => {
+      for (const f of framesOf(frame, order)) free.add(f);
+    },
+  };
+}
+
+/** The lowest aligned run of free frames. */
+export function lowestTwin(map: MemoryMap): Twin {
+  const free = new Set(usableFrames(map));
+  return {
+    allocate(order) {
+      const size = 2 ** order;
+      const first = usableFrames(map).find((frame) => frame % size === 0 && framesOf(frame, order).every((f) => free.has(f))) ?? -1;
+      if (first >= 0) for (const f of framesOf(first, order)) free.delete(f);
+      return first;
     },
     free: (frame, order) => {
       for (const f of framesOf(frame, order)) free.add(f);
@@ -56,11 +67,13 @@ export function buddyTwin(map: MemoryMap): Twin {
   const lists: number[][] = Array.from({ length: MAX_ORDER + 1 }, () => []);
   const list = (order: number): number[] => lists[order] ?? [];
   const usable = new Set(usableFrames(map));
-  for (let frame = 0; frame < map.frames; ) {
-    let order = MAX_ORDER;
-    while (order >= 0 && !(frame % 2 ** order === 0 && framesOf(frame, order).every((f) => usable.has(f)))) order--;
-    if (order >= 0) list(order).unshift(frame);
-    frame += order >= 0 ? 2 ** order : 1;
+  for (const { first, count } of map.usable) {
+    for (let frame = first; frame < first + count; ) {
+      let order = MAX_ORDER;
+      while (!(frame % 2 ** order === 0 && framesOf(frame, order).every((f) => usable.has(f)))) order--;
+      list(order).unshift(frame);
+      frame += 2 ** order;
+    }
   }
   return {
     allocate(order) {
@@ -90,4 +103,17 @@ export function buddyTwin(map: MemoryMap): Twin {
 }
 
 /** By strategy name; a strategy without a twin is held to the contract only. */
-export const TWINS: Readonly<Record<string, (map: MemoryMap) => Twin>> = { bitmap: bitmapTwin, 'free-stack': stackTwin, buddy: buddyTwin };
+export const TWINS: Readonly<Record<string, MakeTwin>> = {
+  bitmap: bitmapTwin,
+  'free-stack': stackTwin,
+  buddy: buddyTwin,
+  'bitmap-first-fit': lowestTwin,
+  'bitmap-tree': lowestTwin,
+  'buddy-pcp': pcpTwin,
+  llfree: llfreeTwin,
+  random: randomTwin,
+  'address-list': lowestTwin,
+  tlsf: tlsfTwin,
+  'buddy-zones': zonesTwin,
+  'buddy-migrate': migrateTwin,
+};

@@ -7,8 +7,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { EINVAL, EPERM } from '../../arch/arch.js';
 import { MAX_ORDER, type FrameAllocator } from '../../core/pmm/allocator.js';
 import { isUsable, memoryMapFromRanges, memoryMapFromSize, type MemoryMap } from '../../core/pmm/memory-map.js';
+import { nearOfMapping } from '../../core/pmm/near.js';
 import { pmms } from '../../core/pmm/registry.js';
-import { TWINS, type Twin } from './pmm-models.js';
+import { TWINS } from './pmm-models.js';
+import type { Twin } from './pmm-twin.js';
 
 /** What must be true: who is free, and which blocks are held, in the order they were handed out. */
 interface Model {
@@ -42,15 +44,46 @@ function settle(model: Model, real: Real): void {
   real.steps = steps;
 }
 
+/** Where a request wishes to be: nothing known, a frame, the frame after a held block, or the first page of a mapping. */
+type Wish =
+  | { kind: 'none' }
+  | { kind: 'frame'; frame: number }
+  | { kind: 'after'; pick: number }
+  | { kind: 'mapping'; page: number; before: number; pages: number };
+
+function nearOf(model: Readonly<Model>, wish: Wish): number {
+  switch (wish.kind) {
+    case 'none':
+      return -1;
+    case 'frame':
+      return wish.frame;
+    case 'after': {
+      const block = model.held[wish.pick % Math.max(model.held.length, 1)];
+      return block === undefined ? -1 : block.first + 2 ** block.order;
+    }
+    case 'mapping':
+      return nearOfMapping(wish.page, wish.before, wish.pages);
+    default:
+      return wish satisfies never;
+  }
+}
+
 class Allocate implements Command {
-  constructor(private readonly order: number) {}
+  constructor(
+    private readonly order: number,
+    private readonly kind: number,
+    private readonly cpu: number,
+    private readonly wish: Wish,
+    private readonly owner: number,
+  ) {}
   check = (): boolean => true;
   run(model: Model, real: Real): void {
-    const first = real.pmm.allocate(this.order, 0, 0, -1, 0);
+    const near = nearOf(model, this.wish);
+    const first = real.pmm.allocate(this.order, this.kind, this.cpu, near, this.owner);
     const possible = this.order <= real.pmm.maxOrder && hasBlock(model, this.order);
     ensure(first >= 0 === possible, `allocate gave ${first}, a block of order ${this.order} is ${possible ? '' : 'not '}there`);
     if (real.twin !== undefined) {
-      const expected = real.twin.allocate(this.order);
+      const expected = real.twin.allocate(this.order, this.kind, this.cpu, near, this.owner);
       ensure(first === expected, `allocate gave ${first}, the twin ${expected}`);
     }
     if (first >= 0) {
@@ -60,7 +93,7 @@ class Allocate implements Command {
     } else ensure(first === -1, `allocate failed with ${first}`);
     settle(model, real);
   }
-  toString = (): string => `allocate(${this.order})`;
+  toString = (): string => `allocate(${this.order}, ${this.kind}, ${this.cpu}, ${JSON.stringify(this.wish)}, ${this.owner})`;
 }
 
 /** Gives back a held block as a whole (part = 0) or its part-th aligned piece of a smaller order, keeping the others. */
@@ -69,6 +102,7 @@ class FreeHeld implements Command {
     private readonly pick: number,
     private readonly less: number,
     private readonly part: number,
+    private readonly cpu: number,
   ) {}
   check = (model: Readonly<Model>): boolean => model.held.length > 0;
   run(model: Model, real: Real): void {
@@ -79,14 +113,14 @@ class FreeHeld implements Command {
     const order = Math.max(block.order - this.less, 0);
     const parts = framesOf(0, block.order - order).map((i) => block.first + i * 2 ** order);
     const [first = 0] = parts.splice(this.part % parts.length, 1);
-    const code = real.pmm.free(first, order, 0);
+    const code = real.pmm.free(first, order, this.cpu);
     ensure(code === 0, `free(${first}, ${order}) of a held block gave ${code}`);
-    real.twin?.free(first, order);
+    real.twin?.free(first, order, this.cpu);
     for (const frame of framesOf(first, order)) model.free.add(frame);
     for (const rest of parts) model.held.push({ first: rest, order });
     settle(model, real);
   }
-  toString = (): string => `free(held ${this.pick}, order - ${this.less}, part ${this.part})`;
+  toString = (): string => `free(held ${this.pick}, order - ${this.less}, part ${this.part}, cpu ${this.cpu})`;
 }
 
 /** Any frame and order at all: right or wrong, the answer is known. */
@@ -134,7 +168,9 @@ class Audit implements Command {
 
 function hasBlock(model: Model, order: number): boolean {
   const size = 2 ** order;
-  for (let first = 0; first + size <= model.map.frames; first += size) if (framesOf(first, order).every((frame) => model.free.has(frame))) return true;
+  const isThere = (first: number): boolean => framesOf(first, order).every((frame) => model.free.has(frame));
+  for (const { first, count } of model.map.usable)
+    for (let at = Math.ceil(first / size) * size; at + size <= first + count; at += size) if (isThere(at)) return true;
   return false;
 }
 
@@ -148,15 +184,17 @@ function expectedFree(model: Readonly<Model>, frame: number, order: number, maxO
 /** Maximal aligned free blocks by order. */
 function freeBlocks(model: Model): number[] {
   const blocks = Array.from({ length: MAX_ORDER + 1 }, () => 0);
-  for (let frame = 0; frame < model.map.frames; ) {
-    if (!model.free.has(frame)) {
-      frame++;
-      continue;
+  for (const { first, count } of model.map.usable) {
+    for (let frame = first; frame < first + count; ) {
+      if (!model.free.has(frame)) {
+        frame++;
+        continue;
+      }
+      let order = 0;
+      while (order < MAX_ORDER && frame % 2 ** (order + 1) === 0 && framesOf(frame + 2 ** order, order).every((f) => model.free.has(f))) order++;
+      blocks[order] = (blocks[order] ?? 0) + 1;
+      frame += 2 ** order;
     }
-    let order = 0;
-    while (order < MAX_ORDER && frame % 2 ** (order + 1) === 0 && framesOf(frame + 2 ** order, order).every((f) => model.free.has(f))) order++;
-    blocks[order] = (blocks[order] ?? 0) + 1;
-    frame += 2 ** order;
   }
   return blocks;
 }
@@ -173,7 +211,16 @@ const MAPS: Record<string, MemoryMap> = {
     { first: 900, count: 1300 },
     { first: 3072, count: 1030 },
   ]),
+  // 16 MiB and 4 GiB lie in its second and third range.
+  'a bit of each zone': memoryMapFromRanges([
+    { first: 0, count: 300 },
+    { first: 4000, count: 700 },
+    { first: 2 ** 20 - 200, count: 1300 },
+  ]),
 };
+
+/** More than one, so that what a CPU keeps for itself meets the frees of another. */
+const CPUS = 2;
 
 /** Half of all orders are 0, as in real traffic. */
 const order = fc.oneof(
@@ -182,8 +229,20 @@ const order = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 6, max: MAX_ORDER + 1 }) },
 );
 
-const allocation = order.map((o) => new Allocate(o));
-const release = fc.tuple(fc.nat(), fc.oneof(fc.constant(0), fc.nat(MAX_ORDER)), fc.nat()).map((args) => new FreeHeld(...args));
+const wish: fc.Arbitrary<Wish> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({ kind: 'none' } as const) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('frame' as const), frame: fc.nat(4200) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('after' as const), pick: fc.nat() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('mapping' as const), page: fc.nat(2 ** 30), before: fc.nat(600), pages: fc.integer({ min: 601, max: 3000 }) }),
+  },
+);
+/** User pages are movable, and the most. */
+const kind = fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 2, arbitrary: fc.nat(4) });
+const cpu = fc.nat(CPUS - 1);
+const allocation = fc.tuple(order, kind, cpu, wish, fc.integer({ min: -1, max: 3 })).map((args) => new Allocate(...args));
+const release = fc.tuple(fc.nat(), fc.oneof(fc.constant(0), fc.nat(MAX_ORDER)), fc.nat(), cpu).map((args) => new FreeHeld(...args));
 const wrong = fc
   .tuple(fc.integer({ min: -40, max: 4200 }), fc.oneof(fc.constant(0), fc.integer({ min: -1, max: MAX_ORDER + 1 })))
   .map((args) => new FreeAny(...args));
@@ -199,7 +258,7 @@ describe.each(pmms.names())('%s agrees with a Set of free frames', (name) => {
     fc.assert(
       fc.property(commands, (sequence) => {
         const usable = map.usable.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
-        const real: Real = { pmm: pmms.get(name).create({ map, cpus: 1, seed: 1 }), twin: TWINS[name]?.(map), steps: 0 };
+        const real: Real = { pmm: pmms.get(name).create({ map, cpus: CPUS, seed: 1 }), twin: TWINS[name]?.(map, CPUS, 1), steps: 0 };
         const model: Model = { map, free: new Set(usable), held: [] };
         fc.modelRun(() => ({ model, real }), sequence);
         for (const { first, order: held } of model.held) ensure(real.pmm.free(first, held, 0) === 0, `the held block ${first} was refused at the end`);
