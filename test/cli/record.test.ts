@@ -1,8 +1,9 @@
 /** `framewalk record` as a user calls it: what it refuses, and (where the machine allows it) real recordings that verify. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { complaint, framewalk, MAIN, scratch } from './framewalk.js';
 import { NOBODY, recordSuite, whyNotAsNobody, whyNotAsRoot } from './recorder.js';
@@ -98,6 +99,26 @@ recordSuite('recorded as root', whyNotAsRoot(), [
       const outcome = await framewalk(['record', '-o', 'killed.fwt', '--no-truth', '--', '/bin/sh', '-c', 'kill -9 $$'], { cwd: folder });
       expect(outcome.code).toBe(137);
       expect(existsSync(join(folder, 'killed.fwt'))).toBe(true);
+    },
+  ],
+]);
+
+recordSuite('the page allocator, recorded as root', whyNotAsRoot(), [
+  [
+    'lies beside the trace, on its clock',
+    async () => {
+      const outcome = await framewalk(['record', '--pages', '--no-truth', '-o', 'paged.fwt', '--', '/bin/true'], { cwd: folder });
+      expect(outcome.code).toBe(0);
+      const lines = gunzipSync(readFileSync(join(folder, 'paged.pages.perf.txt.gz')))
+        .toString('latin1')
+        .split('\n');
+      const times = lines.flatMap((line) => /(\d+\.\d+): +kmem:mm_page_(?:alloc|free): .*pfn=\S+ order=\d/.exec(line)?.[1] ?? []).map(Number);
+      expect(times.length).toBeGreaterThan(50);
+      const info = await framewalk(['info', 'paged.fwt', '--json'], { cwd: folder });
+      const { provenance } = JSON.parse(info.stdout) as { provenance: { clock_start: string; pages: string } };
+      expect(provenance.pages).toBe('paged.pages.perf.txt.gz');
+      const start = Number(provenance.clock_start);
+      expect(times.filter((time) => time > start - 5 && time < start + 5).length).toBeGreaterThan(50);
     },
   ],
 ]);

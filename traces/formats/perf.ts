@@ -101,6 +101,8 @@ class PerfReader {
       return;
     }
     const { tid, pid, cpu } = columns;
+    // The argument pages of the first exec come before it and are no event: the trace begins with the exec.
+    if (!this.timeline.begun && scan.eat('kmem:rss_stat:')) return people.rss(tid, scan);
     const time = this.timeline.at(columns.whole, columns.nanos);
     if (pid !== -1) people.home(tid, pid);
     if (people.forksWait && !line.startsWith('task:task_newtask', scan.at)) people.settle(tid);

@@ -26,6 +26,11 @@ export class Timeline {
     return this.next > 0;
   }
 
+  /** A stamp was seen: moment 0 is known. */
+  get begun(): boolean {
+    return !Number.isNaN(this.epoch);
+  }
+
   /** The stamps count from 1970, not from the machine's start. */
   get sinceEpoch(): boolean {
     return this.epoch > 1e9;

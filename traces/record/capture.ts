@@ -8,7 +8,7 @@ import { buildHelper, startTruth, type Truth } from './helper.js';
 import { hold, type Held } from './held.js';
 import type { Machine } from './machine.js';
 import { startPerf, type PerfRecording } from './perf.js';
-import { LARGE_BUFFERS, recordArguments, SOFTWARE_FAULTS, straceArguments, tracepointArguments } from './perf-arguments.js';
+import { LARGE_BUFFERS, pagesArguments, recordArguments, SOFTWARE_FAULTS, straceArguments, tracepointArguments } from './perf-arguments.js';
 import type { Plan } from './plan.js';
 
 /** Between two looks at a process, at first (truth.c makes it longer as the recording does): short, for most programs that are recorded live some 100 ms. */
@@ -34,6 +34,8 @@ export const perfData = (folder: string): string => join(folder, 'perf.data');
 /** perf prints numbers and messages as the locale has them. */
 export const perfEnvironment = (machine: Machine): NodeJS.ProcessEnv => ({ ...machine.env, LC_ALL: 'C' });
 
+/** The page allocator's, of the whole machine. */
+export const pagesData = (folder: string): string => join(folder, 'pages.data');
 export const straceText = (folder: string): string => join(folder, 'strace.txt');
 
 /** What is known when the command has ended. */
@@ -52,18 +54,26 @@ export async function capture(command: readonly string[], plan: Plan, machine: M
   const under = kernel ? [] : [plan.strace, ...straceArguments(straceText(folder), plan.method === 'faults')];
   const held = await hold(command, under);
   let perf: PerfRecording | null = null;
+  let pages: PerfRecording | null = null;
   let truth: Truth | null = null;
   try {
+    if (plan.pageTracepoints.length > 0) pages = await startPerf(plan.perf, pagesArguments(pagesData(folder), plan.pageTracepoints), perfEnvironment(machine));
     if (plan.method !== 'calls') perf = await startPerf(plan.perf, perfArguments(plan, held.pid, folder), perfEnvironment(machine));
     if (helper !== null) truth = await startTruth(helper, held.pid, join(folder, 'truth.csv'), kernel ? 'monotonic' : 'realtime', READING_INTERVAL_US);
   } catch (error) {
     held.signal('SIGKILL');
     perf?.end();
+    pages?.end();
     throw error;
   }
   hooks.started(held.signal);
   held.go();
-  return { code: await followed(held, perf, truth, folder, hooks), pid: held.pid, truth };
+  try {
+    return { code: await followed(held, perf, truth, folder, hooks), pid: held.pid, truth };
+  } finally {
+    pages?.end();
+    await pages?.ended;
+  }
 }
 
 function perfArguments(plan: Plan, pid: number, folder: string): string[] {
@@ -74,7 +84,7 @@ function perfArguments(plan: Plan, pid: number, folder: string): string[] {
 
 /** Waits for the whole tree, or until told to stop. */
 async function followed(held: Held, perf: PerfRecording | null, truth: Truth | null, folder: string, hooks: RecordHooks): Promise<number> {
-  const timer = setInterval(() => hooks.growing(sizeOf(perfData(folder)) + sizeOf(straceText(folder))), LOOK_AT_SIZE_MS);
+  const timer = setInterval(() => hooks.growing([perfData, straceText, pagesData].reduce((sum, file) => sum + sizeOf(file(folder)), 0)), LOOK_AT_SIZE_MS);
   const stopped = new Promise<'stopped'>((resolve) => hooks.stop.addEventListener('abort', () => resolve('stopped'), { once: true }));
   const recorded = perf?.ended ?? held.ended;
   try {

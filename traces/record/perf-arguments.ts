@@ -73,6 +73,31 @@ export const LARGE_BUFFERS = ['-m', '8M'];
 
 export const tracepointArguments = (points: readonly Tracepoint[]): string[] => eventArguments(points);
 
+/** The machine's page allocator, every processor and process; with cpu, order, migrate type and frame number in the text. */
+export const PAGE_TRACEPOINTS = ['kmem:mm_page_alloc', 'kmem:mm_page_free'];
+
+/** All of the machine, begins as recordArguments does and ends when it is interrupted. */
+export function pagesArguments(file: string, points: readonly string[]): string[] {
+  return [
+    'record',
+    '-q',
+    '-a',
+    '-o',
+    file,
+    '-k',
+    'CLOCK_MONOTONIC',
+    '-c',
+    '1',
+    '-m',
+    '8M',
+    '-D',
+    '-1',
+    '--control',
+    'fd:3,4',
+    ...points.flatMap((name) => ['-e', name]),
+  ];
+}
+
 /** The software event, in user space only: what an ordinary user may ask for. */
 export const SOFTWARE_FAULTS = ['-e', 'page-faults:u'];
 

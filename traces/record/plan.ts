@@ -12,7 +12,7 @@ import { UserError } from '../event.js';
 import { fileError } from '../io-error.js';
 import { compilerOf } from './helper.js';
 import { findProgram, perfParanoid, toolPath, tracepointFolder, type Machine } from './machine.js';
-import { tracepoints, type Tracepoint } from './perf-arguments.js';
+import { PAGE_TRACEPOINTS, tracepoints, type Tracepoint } from './perf-arguments.js';
 
 export type Method = 'kernel' | 'faults' | 'calls';
 
@@ -24,6 +24,10 @@ export interface Plan {
   /** The C compiler that builds the helpers; null without samples. */
   readonly compiler: string | null;
   readonly tracepoints: readonly Tracepoint[];
+  /** Of the page allocator; empty unless asked for. */
+  readonly pageTracepoints: readonly string[];
+  /** Path of heaptrack; empty unless asked for. */
+  readonly heaptrack: string;
   /** What the user should know about what will be missing. */
   readonly warnings: readonly string[];
 }
@@ -34,6 +38,10 @@ export interface Wish {
   /** What the kernel reports beside the events. */
   readonly truth: boolean;
   readonly rssTruth: boolean;
+  /** The heap's calls, of a second run. */
+  readonly heap: boolean;
+  /** The machine's page allocator meanwhile. */
+  readonly pages: boolean;
 }
 
 /** A recording that ends on a full disk is worth nothing: so much must be free when it begins. */
@@ -84,10 +92,12 @@ function whyNoTracepoints(machine: Machine): string | null {
   return null;
 }
 
+const isThere = (folder: string, name: string): boolean => existsSync(join(folder, ...name.split(':')));
+
 /** The tracepoints that this kernel has. UserError when one is missing without which there is no recording. */
-function available(wish: Wish, folder: string): Tracepoint[] {
+function available(wish: Pick<Wish, 'rssTruth'>, folder: string): Tracepoint[] {
   const wanted = tracepoints(wish);
-  const there = wanted.filter(({ name }) => existsSync(join(folder, ...name.split(':'))));
+  const there = wanted.filter(({ name }) => isThere(folder, name));
   const missing = wanted.find((point) => point.required && !there.includes(point));
   if (missing !== undefined) {
     const option = missing.name.startsWith('raw_syscalls') ? 'CONFIG_FTRACE_SYSCALLS' : 'CONFIG_FTRACE and CONFIG_PERF_EVENTS';
@@ -96,10 +106,20 @@ function available(wish: Wish, folder: string): Tracepoint[] {
   return there;
 }
 
+/** Those of the page allocator. UserError when frames could not be told. */
+function pageTracepoints({ pages }: Wish, folder: string): readonly string[] {
+  if (!pages) return [];
+  if (!PAGE_TRACEPOINTS.every((name) => isThere(folder, name)))
+    throw new UserError(`--pages: this kernel has no tracepoints ${PAGE_TRACEPOINTS.join(' and ')}`);
+  return PAGE_TRACEPOINTS;
+}
+
 /** UserError in one line that says what is missing and what helps. */
 export function planRecording(wish: Wish, machine: Machine): Plan {
   if (machine.platform !== SUPPORTED) throw new UserError(`record works on Linux on x86-64, this is ${machine.platform}; traces recorded there are read here`);
   const program = checkEnds(wish, machine);
+  const heaptrack = wish.heap ? toolPath('heaptrack', machine) : '';
+  if (heaptrack === null) throw new UserError('--heap: heaptrack is not on the PATH; install it (apt-get install heaptrack)');
   const perf = toolPath('perf', machine);
   const strace = toolPath('strace', machine);
   const compiler = wish.truth ? compilerOf(machine) : null;
@@ -108,19 +128,33 @@ export function planRecording(wish: Wish, machine: Machine): Plan {
   if (machine.uid === 0 || why === null) {
     if (perf === null) throw new UserError(`perf is not on the PATH; ${GET_PERF}`);
     if (why !== null) throw new UserError(why);
-    return { method: 'kernel', perf, strace: '', compiler, tracepoints: available(wish, tracepointFolder(machine) as string), warnings };
+    const folder = tracepointFolder(machine) as string;
+    return {
+      method: 'kernel',
+      perf,
+      strace: '',
+      compiler,
+      tracepoints: available(wish, folder),
+      pageTracepoints: pageTracepoints(wish, folder),
+      heaptrack,
+      warnings,
+    };
   }
+  if (wish.pages) throw new UserError(`--pages: ${why}`);
   if (strace === null) throw new UserError(`strace is not on the PATH, and ${why}; ${GET_STRACE}`);
   checkRights(wish.command[0] as string, program);
   const paranoid = perfParanoid(machine);
   const estimate = `${why}; without them this is`;
-  if (perf === null) return calls(strace, `${estimate} a bound: perf is not on the PATH either; ${GET_PERF}`);
+  if (perf === null) return calls(strace, heaptrack, `${estimate} a bound: perf is not on the PATH either; ${GET_PERF}`);
   if (paranoid === null || paranoid > 2)
     return calls(
       strace,
+      heaptrack,
       `${estimate} a bound: kernel.perf_event_paranoid is ${paranoid}, with 2 (sysctl kernel.perf_event_paranoid=2) page faults are recorded too`,
     );
-  return { method: 'faults', perf, strace, compiler, tracepoints: [], warnings: [...warnings, `${estimate} an estimate`] };
+  return { method: 'faults', perf, strace, compiler, tracepoints: [], pageTracepoints: [], heaptrack, warnings: [...warnings, `${estimate} an estimate`] };
 }
 
-const calls = (strace: string, warning: string): Plan => ({ method: 'calls', perf: '', strace, compiler: null, tracepoints: [], warnings: [warning] });
+function calls(strace: string, heaptrack: string, warning: string): Plan {
+  return { method: 'calls', perf: '', strace, compiler: null, tracepoints: [], pageTracepoints: [], heaptrack, warnings: [warning] };
+}

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { fileError } from '../io-error.js';
-import { perfData, perfEnvironment, straceText } from './capture.js';
+import { pagesData, perfData, perfEnvironment, straceText } from './capture.js';
 import type { Machine } from './machine.js';
 import { printPerf } from './perf.js';
 import { SCRIPT_ARGUMENTS, SOFTWARE_FIELDS, TRACEPOINT_FIELDS } from './perf-arguments.js';
@@ -62,6 +62,24 @@ export async function printed(plan: Plan, machine: Machine, folder: string, pid:
   await file.end();
   if (raw.givenUp.length > 0) await without(events, new Set(raw.givenUp.map(({ key }) => key)));
   return raw;
+}
+
+/** Prints the page allocator's recording, of the whole machine, into `file`; how many records perf lost. */
+export async function printedPages(plan: Plan, machine: Machine, folder: string, file: string): Promise<number> {
+  const packed = new Packed(file);
+  const args = ['script', '-i', pagesData(folder), '--ns', '--show-lost-events', '-F', TRACEPOINT_FIELDS];
+  let lost = 0;
+  let rest = '';
+  await printPerf(plan.perf, args, perfEnvironment(machine), async (bytes) => {
+    const text = bytes.toString('latin1');
+    const joined = rest + text;
+    const end = joined.lastIndexOf('\n') + 1;
+    rest = joined.slice(end);
+    for (const [, count] of joined.slice(0, end).matchAll(/PERF_RECORD_LOST\w*: .*?lost (\d+)/g)) lost += Number(count);
+    await packed.write(text);
+  });
+  await packed.end();
+  return lost;
 }
 
 function merged(text: string, calls: StraceCalls): string {

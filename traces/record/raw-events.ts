@@ -33,6 +33,8 @@ export class RawEvents {
   /** Pages that came while the command ran, by `device inode`: first page and number. */
   readonly added = new Map<string, { first: number; pages: number }[]>();
   lost = 0;
+  /** Seconds and nanoseconds of the first line that is part of the recording, as perf prints them: moment 0 of the trace. */
+  first = '';
   /** Page faults of the held process before it became the command. */
   faultsBefore = 0;
   readonly givenUp: GivenUp[] = [];
@@ -63,6 +65,7 @@ export class RawEvents {
         }
         kept.push(`${line}\n`);
         this.begun = !line.includes('kmem:rss_stat');
+        if (this.begun) this.began(line);
         if (this.begun) break;
       }
       const after = text.slice(from, end);
@@ -74,12 +77,17 @@ export class RawEvents {
   }
 
   private look(text: string): void {
+    this.began(text);
     for (let at = text.indexOf('PERF_RECORD_MMAP2'); at >= 0; at = text.indexOf('PERF_RECORD_MMAP2', at + 1)) this.mapping(lineFrom(text, at));
     this.faults(text);
     for (let at = text.indexOf('PERF_RECORD_LOST'); at >= 0; at = text.indexOf('PERF_RECORD_LOST', at + 1))
       this.lost += Number(/lost (\d+)/.exec(lineFrom(text, at))?.[1] ?? 1);
     const cached = 'filemap:mm_filemap_add_to_page_cache:';
     for (let at = text.indexOf(cached); at >= 0; at = text.indexOf(cached, at + 1)) this.cached(lineFrom(text, at));
+  }
+
+  private began(text: string): void {
+    if (this.first === '') this.first = /\s(\d+\.\d{9}):/.exec(text)?.[1] ?? '';
   }
 
   private faults(text: string): void {

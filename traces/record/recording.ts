@@ -2,17 +2,18 @@
  * A recording from its plan to the .fwt: starts the command held back, attaches the recorders, lets it go, waits for the last process of its tree, and imports
  * what they wrote. Everything lies in one folder beside the output until the trace is whole; `keep` leaves it there, as a recording that `verify` reads.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError, type Loss } from '../event.js';
 import { FwtWriter } from '../fwt-writer.js';
 import { importInto } from '../import.js';
 import { fileError } from '../io-error.js';
-import { capture, type Captured, type RecordHooks } from './capture.js';
+import { capture, pagesData, type Captured, type RecordHooks } from './capture.js';
+import { recordHeap } from './heap.js';
 import { buildHelper, cacheState } from './helper.js';
 import { kernelFacts, type Machine } from './machine.js';
 import { planRecording, type Plan, type Wish } from './plan.js';
-import { printed, straceFrom } from './printing.js';
+import { printed, printedPages, straceFrom } from './printing.js';
 import { stateAtStart, type RawEvents } from './raw-events.js';
 import { readingsOf } from './readings.js';
 
@@ -36,7 +37,9 @@ export async function record(request: RecordRequest, machine: Machine, hooks: Re
   const folder = workFolder(request);
   try {
     const captured = await capture(request.command, plan, machine, folder, hooks);
-    return { code: captured.code, ...(await converted(request, plan, machine, folder, captured, hooks)) };
+    const recorded = await converted(request, plan, machine, folder, captured, hooks);
+    if (plan.heaptrack !== '') await recordHeap(plan.heaptrack, request.command, folder, heapBeside(request.output), hooks);
+    return { code: captured.code, ...recorded };
   } finally {
     if (request.keep === undefined) rmSync(folder, { recursive: true, force: true });
   }
@@ -51,6 +54,20 @@ function workFolder({ output, keep }: RecordRequest): string {
     throw fileError(keep === undefined ? `-o ${output}` : `--keep ${keep}`, 'write', error);
   }
 }
+
+/** `a.fwt` -> `a.pages.perf.txt.gz`: the trace has no place for pages that belong to no process, so they are kept as perf prints them, on the same clock. */
+async function pagesBeside({ output, allowLost }: RecordRequest, plan: Plan, machine: Machine, folder: string): Promise<{ from: string; to: string }> {
+  const from = join(folder, 'pages.perf.txt.gz');
+  const lost = await printedPages(plan, machine, folder, from);
+  rmSync(pagesData(folder), { force: true });
+  if (lost > 0 && !allowLost) throw new UserError(`--pages: perf lost ${lost} records; record a shorter run, or keep it with --allow-lost`);
+  return { from, to: beside(output, 'pages.perf.txt.gz') };
+}
+
+/** `a.fwt` -> `a.heap.fwt` */
+const heapBeside = (output: string): string => beside(output, 'heap.fwt');
+
+const beside = (output: string, ending: string): string => `${output.replace(/\.fwt$/, '')}.${ending}`;
 
 /** The side files of perf's text (traces/linux/sides.ts). UserError when the recording has holes. */
 async function besides(request: RecordRequest, plan: Plan, folder: string, { pid, truth }: Captured, raw: RawEvents): Promise<void> {
@@ -78,15 +95,25 @@ async function converted(
 ): Promise<Omit<Recorded, 'code'>> {
   const { truth } = captured;
   const events = join(folder, plan.method === 'calls' ? 'strace.txt.gz' : 'events.perf.txt.gz');
+  let first = '';
   if (plan.method === 'calls') await straceFrom(folder, events);
-  else await besides(request, plan, folder, captured, await printed(plan, machine, folder, captured.pid, events));
+  else {
+    const raw = await printed(plan, machine, folder, captured.pid, events);
+    ({ first } = raw);
+    await besides(request, plan, folder, captured, raw);
+  }
   for (const used of ['perf.data', 'strace.txt', 'truth', 'watch', 'cache']) rmSync(join(folder, used), { force: true });
+  const pages = plan.pageTracepoints.length === 0 ? null : await pagesBeside(request, plan, machine, folder);
   const writer = new FwtWriter(request.output);
   try {
     const header = await importInto([events], writer, { onProgress: hooks.importing, onWarning: hooks.warn });
     Object.assign(header.kernel, kernelFacts(machine), truth === null ? {} : { zero_page: truth.zeroPage });
     Object.assign(header.provenance, { command: request.command.join(' '), date: new Date().toISOString(), recorder: `framewalk record (${plan.method})` });
+    if (first !== '') header.provenance['clock_start'] = first;
+    if (pages !== null) header.provenance['pages'] = basename(pages.to);
+    if (plan.heaptrack !== '') header.provenance['heap'] = `${basename(heapBeside(request.output))}, of a second run of the command`;
     const { rows, losses } = writer.finish(header);
+    if (pages !== null) renameSync(pages.from, pages.to);
     return { rows, losses };
   } catch (error) {
     writer.abort();

@@ -60,6 +60,9 @@ const EXACT = [
   [`${FIXTURES}shm/events.perf.txt.gz`, 'shm', everything(57)],
   [`${BUNDLED}bash.fwt`, 'bash', everything(5164, { rss_file_kb: [5142, 5164] })],
   [`${BUNDLED}madv.fwt`, 'madv', everything(339, { rss_anon_kb: [67, 339] })],
+  [`${BUNDLED}advise.fwt`, 'advise', everything(697, { minor_faults: all(697) })],
+  // The others are racy.
+  [`${BUNDLED}threads.fwt`, 'threads', Object.fromEntries([...Object.keys(everything(0)), 'minor_faults'].map((quantity) => [quantity, [724, 822]]))],
 ] as const;
 
 describe('predicted is measured', () => {
@@ -80,6 +83,8 @@ describe('predicted is measured', () => {
       const { exact, left } = await replay(`${BUNDLED}pyfork.fwt`, { pmm });
       expect(exact).toEqual(everything(1265));
       expect(left).toBe(0);
+      const threads = await replay(`${BUNDLED}threads.fwt`, { pmm });
+      expect(new Set(Object.values(threads.exact).map(([judged]) => judged))).toEqual(new Set([724]));
     },
     60_000,
   );

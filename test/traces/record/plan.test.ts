@@ -11,7 +11,7 @@ const folder = scratch();
 function plan(options: MachineOptions = {}, wish: Partial<Wish> = {}) {
   const here = newIn(folder);
   const machine = machineIn(here, { programs: { perf: '', strace: '', cc: '', app: '' }, ...options });
-  return planRecording({ command: ['app'], output: join(here, 'out.fwt'), truth: true, rssTruth: false, ...wish }, machine);
+  return planRecording({ command: ['app'], output: join(here, 'out.fwt'), truth: true, rssTruth: false, heap: false, pages: false, ...wish }, machine);
 }
 const refused = (options: MachineOptions, wish: Partial<Wish> = {}) => userError(() => plan(options, wish));
 
@@ -55,6 +55,17 @@ describe('what is missing', () => {
     ['a tracepoint', { without: ['raw_syscalls:sys_exit'] }, /no tracepoint raw_syscalls:sys_exit \(CONFIG_FTRACE_SYSCALLS\)/],
     ['another system', { platform: 'darwin arm64' }, /works on Linux on x86-64, this is darwin arm64/],
   ])('%s', async (_, options, message) => expect(await refused(options)).toMatch(message));
+});
+
+describe('what is asked for beside', () => {
+  it('--heap wants heaptrack', async () => {
+    expect(await refused({}, { heap: true })).toBe('--heap: heaptrack is not on the PATH; install it (apt-get install heaptrack)');
+    expect(plan({ programs: { perf: '', app: '', cc: '', heaptrack: '' } }, { heap: true }).heaptrack).toMatch(/bin\/heaptrack$/);
+  });
+  it('--pages wants root and the tracepoints of the page allocator', async () => {
+    expect(await refused({ uid: 7 }, { pages: true })).toMatch(/^--pages: tracepoints need root/);
+    expect(await refused({}, { pages: true })).toMatch(/^--pages: this kernel has no tracepoints kmem:mm_page_alloc/);
+  });
 });
 
 describe('the command and the output', () => {

@@ -19,6 +19,7 @@ describe('the beginning', () => {
     const { raw, text } = passed(shell + args + BEGIN + fault('9.000000006', '0x1000'));
     expect(text).toBe(args + BEGIN + fault('9.000000006', '0x1000'));
     expect(raw.faultsBefore).toBe(2);
+    expect(raw.first).toBe('9.000000005');
   });
   it('is found in chunks of any size', () => {
     const whole = fault('9.000000001', '0x1000') + BEGIN + fault('9.000000006', '0x1000') + fault('9.000000007', '0x2000');

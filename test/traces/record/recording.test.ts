@@ -41,7 +41,17 @@ function setup(options: MachineOptions, wish: Partial<RecordRequest> = {}) {
   const here = newIn(folder);
   const machine = machineIn(here, options);
   const output = join(here, 'out.fwt');
-  const request: RecordRequest = { command: ['/bin/sh', '-c', 'exit 3'], output, truth: false, rssTruth: false, allowLost: false, keep: undefined, ...wish };
+  const request: RecordRequest = {
+    command: ['/bin/sh', '-c', 'exit 3'],
+    output,
+    truth: false,
+    rssTruth: false,
+    heap: false,
+    pages: false,
+    allowLost: false,
+    keep: undefined,
+    ...wish,
+  };
   const said: string[] = [];
   const stop = new AbortController();
   const run = () =>
@@ -67,6 +77,20 @@ describe('as root', () => {
     for (const { name } of tracepoints({ rssTruth: false })) expect(asked()).toContain(`-e ${name}`);
     expect(asked()).toContain('-k CLOCK_MONOTONIC -d -c 1 --sample-cpu -m 8M');
     expect(asked()).toContain('kmem:rss_stat --filter curr==0&&member==1');
+  });
+  it('--heap: the calls of a second run, which both files say', async () => {
+    // Like heaptrack --raw: a file of that name and an ending.
+    const heaptrack = `printf 'v 10700 2\\nX 0 app\\nI 1000 100\\n+ 10 0 5000\\n- 5000\\n' > "$3.123"`;
+    const { run, output, rest } = setup({ programs: { perf: perf(EVENTS), heaptrack } }, { heap: true });
+    expect((await run()).code).toBe(3);
+    const beside = output.replace('.fwt', '.heap.fwt');
+    expect((await openTrace(beside)).header).toMatchObject({ captured: { heap: true, freePointers: true } });
+    expect((await openTrace(output)).header.provenance['heap']).toBe('out.heap.fwt, of a second run of the command');
+    expect(rest()).toEqual(['out.heap.fwt']);
+  });
+  it('--heap: a program that heaptrack cannot follow is one line', async () => {
+    const { run } = setup({ programs: { perf: perf(EVENTS), heaptrack: 'exit 1' } }, { heap: true });
+    expect(await userError(run)).toMatch(/^--heap: heaptrack recorded nothing of \/bin\/sh/);
   });
   it('--rss-truth: every change of the counters', async () => {
     const { run, asked } = setup({ programs: { perf: perf(EVENTS) } }, { rssTruth: true });
