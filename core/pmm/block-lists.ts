@@ -282,6 +282,9 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
 
   const count = (order: number, group: number): number => counts[(group << 4) | order]! + (order === K.maxOrder ? fresh[(group << 3) + Fresh.left]! : 0);
 
+  /** The 1024 frames of block number `block` are one free block. */
+  const isTop = (block: number): boolean => (state[block << K.maxOrder]! & K.orderMask) === K.maxOrder + 1 || isFresh(block << K.maxOrder);
+
   /** The group has a free block of this order or a larger one. */
   const has = (order: number, group: number): boolean => masks[group]! >>> order !== 0 || fresh[(group << 3) + Fresh.left]! !== 0;
 
@@ -362,6 +365,7 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     blockAround,
     count,
     has,
+    isTop,
     freeBlocks,
     steps: (): number => work[0]! + work[1]!,
     validate,

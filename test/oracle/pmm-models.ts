@@ -7,6 +7,7 @@ import type { MemoryMap } from '../../core/pmm/memory-map.js';
 import { migrateTwin, zonesTwin } from './pmm-models-linux.js';
 import { llfreeTwin } from './pmm-models-llfree.js';
 import { pcpTwin } from './pmm-models-pcp.js';
+import { caTwin, eagerTwin, reservationsTwin } from './pmm-models-places.js';
 import { randomTwin } from './pmm-models-random.js';
 import { tlsfTwin } from './pmm-models-tlsf.js';
 import { framesOf, usableFrames, type MakeTwin, type Twin } from './pmm-twin.js';
@@ -114,6 +115,9 @@ export const TWINS: Readonly<Record<string, MakeTwin>> = {
   random: randomTwin,
   'address-list': lowestTwin,
   tlsf: tlsfTwin,
+  reservations: reservationsTwin,
+  'ca-paging': caTwin,
+  eager: eagerTwin,
   'buddy-zones': zonesTwin,
   'buddy-migrate': migrateTwin,
 };
