@@ -3,7 +3,7 @@
  * migrate type, or all of memory), joining of buddies, splitting, and taking a certain block out of a larger one.
  *
  * Source: Linux mm/page_alloc.c (__rmqueue_smallest, expand, __free_one_page); Knuth, The Art of Computer Programming
- * vol. 1, 2.5. Every list is last in, first out, but for what is moved from group to group; the tail that Linux'
+ * vol. 1, 2.5. Every list is last in, first out, but for what is moved from group to group or left by a placement; the tail that Linux'
  * buddy_merge_likely uses is not modelled.
  *
  * Memory that was never handed out is not in the lists: each wholly usable, aligned block of 1024 frames is fresh until
@@ -154,21 +154,27 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     counts[list] = (counts[list]! - 1) | 0;
   }
 
+  /** Puts a block below order 10 at the end of its list. */
+  function append(frame: number, order: number, group: number): void {
+    const list = (group << 4) | order;
+    if (heads[list] === K.none) {
+      push(frame, order, group);
+      return;
+    }
+    const last = tails[list]!;
+    next[last] = frame;
+    prev[frame] = last;
+    next[frame] = K.none;
+    tails[list] = frame;
+    state[frame] = list + 1;
+    counts[list] = (counts[list]! + 1) | 0;
+  }
+
   /** Moves a free block below order 10 to the end of the list of another group (move_to_free_list). */
   function moveToTail(frame: number, order: number, from: number, to: number): void {
     unlink(frame, order, from);
     freeIn[from] = (freeIn[from]! - (1 << order)) | 0;
-    const list = (to << 4) | order;
-    if (heads[list] === K.none) push(frame, order, to);
-    else {
-      const last = tails[list]!;
-      next[last] = frame;
-      prev[frame] = last;
-      next[frame] = K.none;
-      tails[list] = frame;
-      state[frame] = list + 1;
-      counts[list]! += 1;
-    }
+    append(frame, order, to);
     freeIn[to] = (freeIn[to]! + (1 << order)) | 0;
     work[0]! += 1;
   }
@@ -253,7 +259,10 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     return isFresh(frame) ? K.maxOrder : -1;
   }
 
-  /** Takes a certain aligned block out of the lists, splitting what it is part of: 1, or 0 if not all of it is there. */
+  /**
+   * Takes a certain aligned block out of the lists, splitting what it is part of: 1, or 0 if not all of it is there. The other parts go to the
+   * ends of their lists, so that requests without a wish take them last.
+   */
   function takeAt(frame: number, order: number): number {
     let at = blockAround(frame, order);
     if (at < 0) return 0;
@@ -271,9 +280,9 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
       at = (at - 1) | 0;
       const upper = (head + (1 << at)) | 0;
       if (frame >= upper) {
-        push(head, at, group);
+        append(head, at, group);
         head = upper;
-      } else push(upper, at, group);
+      } else append(upper, at, group);
       work[0]! += 1;
     }
     freeIn[group] = (freeIn[group]! - (1 << order)) | 0;

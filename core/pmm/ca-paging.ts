@@ -11,8 +11,10 @@
  *   2. for the first page of a mapping of 2 MiB or more, in the next run of free 4 MiB blocks that is long enough (else the longest), with
  *      frames congruent to pages modulo 4 MiB; where `near` is taken, in the next free 4 MiB block;
  *   3. as the buddies choose: small mappings, everything else, and when no 4 MiB block is free.
+ * What is left of a block that was broken for a placement goes to the ends of the lists, so that it is there when its mapping grows into it
+ * (the paper sorts the largest blocks by address to keep others out of the way).
  * Not modelled: several offsets kept for a mapping with the nearest one taken (the caller passes that of a neighbour or of the page placed
- * last), the sorting of the largest-order list, the file cache's read-ahead as one run.
+ * last), the file cache's read-ahead as one run.
  * `steps` counts nodes of the buddies' lists and blocks looked at for a place.
  */
 import { MAX_ORDER, type FrameAllocator, type PmmOptions, type PmmStrategy } from './allocator.js';

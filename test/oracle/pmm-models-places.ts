@@ -19,7 +19,7 @@ class PlacingBuddy extends NaiveBuddy {
       if (!this.remove(head, k)) continue;
       for (let half = k - 1; half >= order; half--) {
         const upper = head + 2 ** half;
-        this.list(half).push(frame >= upper ? head : upper);
+        this.list(half).unshift(frame >= upper ? head : upper);
         if (frame >= upper) head = upper;
       }
       return true;
