@@ -29,16 +29,21 @@ function create({ map }: PmmOptions): FrameAllocator {
   const held = makeHeld(map);
   const lists = makeBlockLists(map, [map.usable]);
   const runs = makeReservedRuns(map, held, lists, K.order);
+  const { runOf } = runs;
   const work = new Float64Array(16);
 
   function allocate(order: number, _kind: number, _cpu: number, near: number, owner: number): number {
     work[0]! += 1;
     if (order < 0 || order > K.maxOrder) return -1;
+    let frame = -1;
     if (order === 0 && near !== -1) {
-      const frame = near >= 0 ? beside(near, owner) : fresh(near, owner);
+      frame = near >= 0 ? beside(near, owner) : fresh(near, owner);
       if (frame >= 0) return frame;
     }
-    return runs.takeBlock(order);
+    frame = lists.take(order, 0);
+    if (frame < 0) return runs.takeBlock(order);
+    held.take(frame, order);
+    return frame;
   }
 
   /** The wished-for frame, if it is a free one in a reservation of the owner; else -1. */
@@ -62,8 +67,10 @@ function create({ map }: PmmOptions): FrameAllocator {
   function free(frame: number, order: number, _cpu: number): number {
     work[1]! += 1;
     const code = held.give(frame, order, K.maxOrder);
-    if (code === 0) runs.give(frame, order);
-    return code;
+    if (code !== 0) return code;
+    if (order === 0 && runOf[frame >>> K.order] === 0) lists.give(frame, 0, 0);
+    else runs.give(frame, order);
+    return 0;
   }
 
   const steps = (): number => work[0]! + work[1]! + lists.steps() + runs.steps();

@@ -119,7 +119,7 @@ export function makeReservedRuns(map: MemoryMap, held: Held, lists: BlockLists, 
     return true;
   }
 
-  /** First frame of a block that the buddies have, or have once enough runs are broken; -1 if they have not even then. */
+  /** First frame of a block that the buddies have once enough runs are broken; -1 if they have not even then. */
   function takeBlock(order: number): number {
     let frame = lists.take(order, 0);
     while (frame < 0 && breakOldest()) if (lists.has(order, 0)) frame = lists.take(order, 0);
@@ -193,5 +193,5 @@ export function makeReservedRuns(map: MemoryMap, held: Held, lists: BlockLists, 
       throw new Error(`${name}: ${inLists} frames with the buddies and ${free} in runs, but ${held.freeFrames()} are free`);
   }
 
-  return { reserve, populate, takeBlock, give, isOf, steps: (): number => work[0]!, validate };
+  return { runOf, reserve, populate, takeBlock, give, isOf, steps: (): number => work[0]!, validate };
 }
