@@ -261,9 +261,9 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
 
   /**
    * Takes a certain aligned block out of the lists, splitting what it is part of: 1, or 0 if not all of it is there. The other parts go to the
-   * ends of their lists, so that requests without a wish take them last.
+   * ends of the lists of group `rest`.
    */
-  function takeAt(frame: number, order: number): number {
+  function takeAt(frame: number, order: number, rest: number): number {
     let at = blockAround(frame, order);
     if (at < 0) return 0;
     let head = frame & -(1 << at);
@@ -276,16 +276,17 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
       group = state[head]! >>> 4;
       unlink(head, at, group);
     }
+    freeIn[group] = (freeIn[group]! - (1 << at)) | 0;
+    freeIn[rest] = (freeIn[rest]! + (1 << at) - (1 << order)) | 0;
     while (at > order) {
       at = (at - 1) | 0;
       const upper = (head + (1 << at)) | 0;
       if (frame >= upper) {
-        append(head, at, group);
+        append(head, at, rest);
         head = upper;
-      } else append(upper, at, group);
+      } else append(upper, at, rest);
       work[0]! += 1;
     }
-    freeIn[group] = (freeIn[group]! - (1 << order)) | 0;
     return 1;
   }
 

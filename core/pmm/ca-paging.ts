@@ -11,8 +11,8 @@
  *   2. for the first page of a mapping of 2 MiB or more, in the next run of free 4 MiB blocks that is long enough (else the longest), with
  *      frames congruent to pages modulo 4 MiB; where `near` is taken, in the next free 4 MiB block;
  *   3. as the buddies choose: small mappings, everything else, and when no 4 MiB block is free.
- * What is left of a block that was broken for a placement goes to the ends of the lists, so that it is there when its mapping grows into it
- * (the paper sorts the largest blocks by address to keep others out of the way).
+ * What is left of a block that was broken for a placement is in lists of its own, from which requests without a wish take last: else the page
+ * table of a mapping's first page would lie where its second page wants to be. (In Linux, per-CPU lists stand between them.)
  * Not modelled: several offsets kept for a mapping with the nearest one taken (the caller passes that of a neighbour or of the page placed
  * last), the file cache's read-ahead as one run.
  * `steps` counts nodes of the buddies' lists and blocks looked at for a place.
@@ -29,11 +29,13 @@ const enum K {
   topFrames = 1024,
   /** Pages below which a mapping is not placed. */
   smallest = 512,
+  /** Group of what is left of blocks that were broken for a placement; 0 is all else. */
+  placed = 1,
 }
 
 function create({ map }: PmmOptions): FrameAllocator {
   const held = makeHeld(map);
-  const lists = makeBlockLists(map, [map.usable]);
+  const lists = makeBlockLists(map, [map.usable, []]);
   const top = makeTopBlocks(map, lists);
   const work = new Float64Array(16);
 
@@ -42,10 +44,11 @@ function create({ map }: PmmOptions): FrameAllocator {
     if (order < 0 || order > K.maxOrder) return -1;
     let frame = -1;
     if (near !== -1 && (order === 0 || order === K.hugeOrder)) {
-      if (near >= 0 && near < map.frames && (near & ((1 << order) - 1)) === 0 && lists.takeAt(near, order) === 1) frame = near;
+      if (near >= 0 && near < map.frames && (near & ((1 << order) - 1)) === 0 && lists.takeAt(near, order, K.placed) === 1) frame = near;
       else frame = place(near, order);
     }
     if (frame < 0) frame = lists.take(order, 0);
+    if (frame < 0) frame = lists.take(order, K.placed);
     if (frame >= 0) held.take(frame, order);
     return frame;
   }
@@ -70,7 +73,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     // Where the run is too short for the page's own place, the page begins it.
     if (offset >= blocks * K.topFrames) offset = inRun;
     const frame = (top.firstBlock() * K.topFrames + offset) & -(1 << order);
-    if (lists.takeAt(frame, order) === 0) throw new Error(`ca-paging: frame ${frame} is not in the free block that was found for it`);
+    if (lists.takeAt(frame, order, K.placed) === 0) throw new Error(`ca-paging: frame ${frame} is not in the free block that was found for it`);
     return frame;
   }
 

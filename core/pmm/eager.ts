@@ -46,7 +46,7 @@ function create({ map }: PmmOptions): FrameAllocator {
   function beside(near: number, owner: number): number {
     if (near >= map.frames || !held.isClear(near, 0)) return -1;
     if (runs.isOf(near, owner)) runs.populate(near);
-    else if (lists.takeAt(near, 0) === 1) held.take(near, 0);
+    else if (lists.takeAt(near, 0, 0) === 1) held.take(near, 0);
     else return -1;
     return near;
   }
@@ -70,7 +70,7 @@ function create({ map }: PmmOptions): FrameAllocator {
         first = top.firstBlock() * K.topFrames;
         count = blocks * K.topFrames;
         for (let block = first; block < first + count; block += K.topFrames)
-          if (lists.takeAt(block, K.maxOrder) === 0) throw new Error(`eager: block ${block} is not free, but was found to be`);
+          if (lists.takeAt(block, K.maxOrder, 0) === 0) throw new Error(`eager: block ${block} is not free, but was found to be`);
       }
     }
     if (first < 0) return -1;

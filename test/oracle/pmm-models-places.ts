@@ -13,13 +13,14 @@ class PlacingBuddy extends NaiveBuddy {
     this.blocks = Math.ceil(map.frames / 1024);
   }
 
-  takeAt(frame: number, order: number): boolean {
+  /** The rest of the block goes to the ends of the lists of a group. */
+  takeAt(frame: number, order: number, rest = 0): boolean {
     for (let k = order; k <= 10; k++) {
       let head = frame - (frame % 2 ** k);
       if (!this.remove(head, k)) continue;
       for (let half = k - 1; half >= order; half--) {
         const upper = head + 2 ** half;
-        this.list(half).unshift(frame >= upper ? head : upper);
+        this.list(half, rest).unshift(frame >= upper ? head : upper);
         if (frame >= upper) head = upper;
       }
       return true;
@@ -175,6 +176,8 @@ export function eagerTwin(map: MemoryMap): Twin {
 
 export function caTwin(map: MemoryMap): Twin {
   const buddy = new PlacingBuddy(map);
+  const PLACED = 1;
+  const take = (order: number): number => (buddy.has(order) ? buddy.take(order) : buddy.take(order, PLACED));
 
   function place(near: number, order: number): number {
     let want = 1;
@@ -199,11 +202,11 @@ export function caTwin(map: MemoryMap): Twin {
   return {
     allocate(order, _kind, _cpu, near) {
       if (order > 10) return -1;
-      if (near === -1 || (order !== 0 && order !== 9)) return buddy.take(order);
-      if (near >= 0 && near % 2 ** order === 0 && buddy.takeAt(near, order)) return near;
+      if (near === -1 || (order !== 0 && order !== 9)) return take(order);
+      if (near >= 0 && near % 2 ** order === 0 && buddy.takeAt(near, order, PLACED)) return near;
       const frame = place(near, order);
-      if (frame < 0) return buddy.take(order);
-      buddy.takeAt(frame, order);
+      if (frame < 0) return take(order);
+      buddy.takeAt(frame, order, PLACED);
       return frame;
     },
     free: (frame, order) => buddy.give(frame, order),
