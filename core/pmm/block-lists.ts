@@ -364,6 +364,8 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
   return {
     state,
     freeIn,
+    push,
+    unlink,
     moveToTail,
     /** First block of a list below order 10, or -1. */
     peek: (order: number, group: number): number => heads[(group << 4) | order]!,
