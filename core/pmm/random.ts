@@ -30,8 +30,8 @@ function create({ map, seed }: PmmOptions): FrameAllocator {
   const words = Math.ceil(map.frames / 1024) * 32;
   /** A leaf per word, closed when it has no free frame. */
   const tree = makeBitTree(words);
-  /** 1 where a word holds usable frames and holes. */
-  const mixed = reserveUint8(words);
+  /** 1 where a region of 1024 frames holds usable frames and holes. */
+  const mixed = reserveUint8(words >>> 5);
   const ranges = map.usable.length;
   const rangeFirst = Int32Array.from(map.usable, ({ first }) => first);
   /** Usable frames before each range. */
@@ -49,7 +49,7 @@ function create({ map, seed }: PmmOptions): FrameAllocator {
       const from = first >>> 5;
       const to = (first + count - 1) >>> 5;
       if (open < from) tree.seal(open, from);
-      for (const word of [from, to]) if (usableWord(map, word) !== -1) mixed[word] = 1;
+      for (const word of [from, to]) if (usableIn(map, (word >>> 5) * 1024, 1024) !== 1024) mixed[word >>> 5] = 1;
       open = to + 1;
     });
     tree.seal(open, words);
@@ -75,7 +75,7 @@ function create({ map, seed }: PmmOptions): FrameAllocator {
 
   function openFrames(word: number): number {
     const free = ~bits[word]!;
-    return mixed[word]! === 0 ? free : free & usableWord(map, word);
+    return mixed[word >>> 5]! === 0 ? free : free & usableWord(map, word);
   }
 
   /** First frame of the first free block that begins at `from` or later, and below `to`; -1 if there is none. */

@@ -33,7 +33,7 @@ export function bitmapTwin(map: MemoryMap): Twin {
       for (let i = 0; i < words.length; i++) {
         const word = words[(cursor + i) % words.length] ?? 0;
         for (let frame = word * 32; frame < word * 32 + 32; frame++) {
-          if (frame % size !== 0 || !framesOf(frame, order).every((f) => free.has(f))) continue;
+          if (frame % size !== 0 || !free.has(frame) || !framesOf(frame, order).every((f) => free.has(f))) continue;
           for (const f of framesOf(frame, order)) free.delete(f);
           cursor = (cursor + i) % words.length;
           return frame;
@@ -49,11 +49,12 @@ export function bitmapTwin(map: MemoryMap): Twin {
 
 /** The lowest aligned run of free frames. */
 export function lowestTwin(map: MemoryMap): Twin {
-  const free = new Set(usableFrames(map));
+  const usable = usableFrames(map);
+  const free = new Set(usable);
   return {
     allocate(order) {
       const size = 2 ** order;
-      const first = usableFrames(map).find((frame) => frame % size === 0 && framesOf(frame, order).every((f) => free.has(f))) ?? -1;
+      const first = usable.find((frame) => frame % size === 0 && free.has(frame) && framesOf(frame, order).every((f) => free.has(f))) ?? -1;
       if (first >= 0) for (const f of framesOf(first, order)) free.delete(f);
       return first;
     },
