@@ -13,7 +13,11 @@ import type { MemoryMap } from './memory-map.js';
 export const MAX_ORDER = 10;
 
 export interface FrameAllocator extends FrameSource {
-  /** First frame of the block or -1 (no block of that order, or an order the strategy cannot serve). */
+  /**
+   * First frame of the block or -1 (no block of that order, or an order the strategy cannot serve). `kind` is a FrameKind, `cpu` is below
+   * PmmOptions.cpus, `owner` an address space or -1, `near` where the block would best lie (near.ts: a frame, nothing, or a page's place in
+   * its mapping). A strategy ignores what it has no use for.
+   */
   allocate(order: number, kind: number, cpu: number, near: number, owner: number): number;
   /**
    * 0; -EINVAL for a block that reaches outside the usable ranges, a misaligned one or an order the strategy cannot serve; -EPERM if any
@@ -21,6 +25,11 @@ export interface FrameAllocator extends FrameSource {
    */
   free(frame: number, order: number, cpu: number): number;
   freeFrames(): number;
+  /**
+   * Which neighbours' frames a wish may follow from: pages of the same 2 MiB of a mapping, or of the whole mapping. Without it, `near`
+   * decides nothing, and who asks does not work it out.
+   */
+  readonly near?: 'superpage' | 'mapping';
   /** Usable frames of the memory map. */
   readonly totalFrames: number;
   /** Largest order `allocate` can serve (0 for a stack of single frames). */

@@ -3,7 +3,7 @@
  * migrate type, or all of memory), joining of buddies, splitting, and taking a certain block out of a larger one.
  *
  * Source: Linux mm/page_alloc.c (__rmqueue_smallest, expand, __free_one_page); Knuth, The Art of Computer Programming
- * vol. 1, 2.5. Every list is last in, first out, but for what is moved from group to group; the tail that Linux'
+ * vol. 1, 2.5. Every list is last in, first out, but for what is moved from group to group or left by a placement; the tail that Linux'
  * buddy_merge_likely uses is not modelled.
  *
  * Memory that was never handed out is not in the lists: each wholly usable, aligned block of 1024 frames is fresh until
@@ -17,7 +17,7 @@
  *     | group | order + 1 |
  *     +-------+-----------+
  */
-import type { Held } from './held.js';
+import { makeListCheck } from './block-lists-check.js';
 import { usableIn, type FrameRange, type MemoryMap } from './memory-map.js';
 import { reserveInt32, reserveUint8 } from './reserve.js';
 
@@ -154,21 +154,27 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     counts[list] = (counts[list]! - 1) | 0;
   }
 
+  /** Puts a block below order 10 at the end of its list. */
+  function append(frame: number, order: number, group: number): void {
+    const list = (group << 4) | order;
+    if (heads[list] === K.none) {
+      push(frame, order, group);
+      return;
+    }
+    const last = tails[list]!;
+    next[last] = frame;
+    prev[frame] = last;
+    next[frame] = K.none;
+    tails[list] = frame;
+    state[frame] = list + 1;
+    counts[list] = (counts[list]! + 1) | 0;
+  }
+
   /** Moves a free block below order 10 to the end of the list of another group (move_to_free_list). */
   function moveToTail(frame: number, order: number, from: number, to: number): void {
     unlink(frame, order, from);
     freeIn[from] = (freeIn[from]! - (1 << order)) | 0;
-    const list = (to << 4) | order;
-    if (heads[list] === K.none) push(frame, order, to);
-    else {
-      const last = tails[list]!;
-      next[last] = frame;
-      prev[frame] = last;
-      next[frame] = K.none;
-      tails[list] = frame;
-      state[frame] = list + 1;
-      counts[list]! += 1;
-    }
+    append(frame, order, to);
     freeIn[to] = (freeIn[to]! + (1 << order)) | 0;
     work[0]! += 1;
   }
@@ -253,8 +259,11 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     return isFresh(frame) ? K.maxOrder : -1;
   }
 
-  /** Takes a certain aligned block out of the lists, splitting what it is part of: 1, or 0 if not all of it is there. */
-  function takeAt(frame: number, order: number): number {
+  /**
+   * Takes a certain aligned block out of the lists, splitting what it is part of: 1, or 0 if not all of it is there. The other parts go to the
+   * ends of the lists of group `rest`.
+   */
+  function takeAt(frame: number, order: number, rest: number): number {
     let at = blockAround(frame, order);
     if (at < 0) return 0;
     let head = frame & -(1 << at);
@@ -267,20 +276,24 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
       group = state[head]! >>> 4;
       unlink(head, at, group);
     }
+    freeIn[group] = (freeIn[group]! - (1 << at)) | 0;
+    freeIn[rest] = (freeIn[rest]! + (1 << at) - (1 << order)) | 0;
     while (at > order) {
       at = (at - 1) | 0;
       const upper = (head + (1 << at)) | 0;
       if (frame >= upper) {
-        push(head, at, group);
+        append(head, at, rest);
         head = upper;
-      } else push(upper, at, group);
+      } else append(upper, at, rest);
       work[0]! += 1;
     }
-    freeIn[group] = (freeIn[group]! - (1 << order)) | 0;
     return 1;
   }
 
   const count = (order: number, group: number): number => counts[(group << 4) | order]! + (order === K.maxOrder ? fresh[(group << 3) + Fresh.left]! : 0);
+
+  /** The 1024 frames of block number `block` are one free block. */
+  const isTop = (block: number): boolean => (state[block << K.maxOrder]! & K.orderMask) === K.maxOrder + 1 || isFresh(block << K.maxOrder);
 
   /** The group has a free block of this order or a larger one. */
   const has = (order: number, group: number): boolean => masks[group]! >>> order !== 0 || fresh[(group << 3) + Fresh.left]! !== 0;
@@ -292,65 +305,11 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     return sum;
   }
 
-  /** Throws an Error naming the first broken invariant of the lists. What is in them must be marked as free in `held`. Answers the number of free frames. */
-  function validate(name: string, held: Held): number {
-    let free = 0;
-    for (let group = 0; group < groups.length; group++) {
-      let inGroup = fresh[group * 8 + Fresh.left]! * K.top;
-      for (let order = 0; order <= K.maxOrder; order++) inGroup += validateList(name, held, order, group) * 2 ** order;
-      if (inGroup !== freeIn[group]!) throw new Error(`${name}: the lists of group ${group} hold ${inGroup} free frames, ${freeIn[group]} counted`);
-      free += inGroup;
-    }
-    validateStates(name);
-    return free;
-  }
-
-  /** Length of a list. */
-  function validateList(name: string, held: Held, order: number, group: number): number {
-    const list = group * 16 + order;
-    let length = 0;
-    for (let frame = heads[list]!, before = K.none as number; frame !== K.none; before = frame, frame = next[frame]!) {
-      const what = `${name}: free block ${frame} of order ${order} in group ${group}`;
-      if (state[frame]! !== list + 1) throw new Error(`${what} has state ${state[frame]}`);
-      if (frame % 2 ** order !== 0) throw new Error(`${what} is misaligned`);
-      if (usableIn(map, frame, 2 ** order) !== 2 ** order) throw new Error(`${what} covers a hole`);
-      if (!held.isClear(frame, order)) throw new Error(`${what} covers a frame that is handed out`);
-      if (opened[frame >>> K.maxOrder] === 0) throw new Error(`${what} lies in a fresh block`);
-      if (before !== K.none && prev[frame]! !== before) throw new Error(`${what} does not point back at ${before}`);
-      if (order < K.maxOrder && (state[frame ^ (1 << order)]! & K.orderMask) === order + 1) throw new Error(`${what} has a free buddy`);
-      length++;
-      if (length > map.usableFrames) throw new Error(`${name}: list ${order} of group ${group} is circular`);
-      if (next[frame] === K.none && tails[list] !== frame) throw new Error(`${what} ends its list, not ${tails[list]}`);
-    }
-    if (length !== counts[list]!) throw new Error(`${name}: list ${order} of group ${group} holds ${length} blocks, ${counts[list]} counted`);
-    if (length > 0 !== (((masks[group]! >>> order) & 1) === 1)) throw new Error(`${name}: mask bit ${order} of group ${group} is wrong`);
-    return length;
-  }
-
-  /** Heads are in lists, and none lies inside another's block. */
-  function validateStates(name: string): void {
-    let listed = 0;
-    for (let group = 0; group < groups.length; group++) for (let order = 0; order <= K.maxOrder; order++) listed += counts[group * 16 + order]!;
-    for (const { first, count: length } of map.usable) {
-      for (let frame = first; frame < first + length; ) {
-        if (frame % K.top === 0 && opened[frame >>> K.maxOrder] === 0) {
-          frame += K.top;
-          continue;
-        }
-        const s = state[frame]!;
-        const end = frame + (s === 0 ? 1 : 2 ** ((s & K.orderMask) - 1));
-        if (s !== 0) listed--;
-        for (let inner = frame + 1; inner < end; inner++)
-          if (state[inner]! !== 0) throw new Error(`${name}: frame ${inner} heads a block inside that of ${frame}`);
-        frame = end;
-      }
-    }
-    if (listed !== 0) throw new Error(`${name}: ${listed} more blocks in lists than heads`);
-  }
-
   return {
     state,
     freeIn,
+    push,
+    unlink,
     moveToTail,
     /** First block of a list below order 10, or -1. */
     peek: (order: number, group: number): number => heads[(group << 4) | order]!,
@@ -362,8 +321,9 @@ export function makeBlockLists(map: MemoryMap, groups: readonly (readonly FrameR
     blockAround,
     count,
     has,
+    isTop,
     freeBlocks,
     steps: (): number => work[0]! + work[1]!,
-    validate,
+    validate: makeListCheck({ map, groups: groups.length, state, next, prev, opened, heads, tails, counts, masks, freeIn, fresh }),
   };
 }

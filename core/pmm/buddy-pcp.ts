@@ -37,23 +37,37 @@ const enum K {
 
 /** Words of a CPU, from cpu * 32 on. */
 const enum Pcp {
-  /** Frames in its lists. */
-  count = 0,
+  /**
+   * The top of list 0 at which the lists hold as many frames as the high mark allows: single frames that come and go change the top alone.
+   * The lists hold high - (trip - top of list 0) frames.
+   */
+  trip = 0,
   high = 1,
   allocFactor = 2,
   freeCount = 3,
   /** 1: the last free was of a high order (PCPF_PREV_FREE_HIGH_ORDER). */
   previousHigh = 4,
+  /** 1: a free of a single frame has more to do than to be put on the list and counted. */
+  busy = 5,
   /** By list: see the head of this file. */
   top = 8,
   bottom = 16,
+}
+
+const enum Zone {
+  /** 1 while the zone was seen below its high watermark (ZONE_BELOW_HIGH). */
+  belowHigh = 0,
+  /** 1 if the next request for a single frame will see it below. */
+  isLow = 1,
 }
 
 const orderOfList = (list: number): number => (list === K.hugeList ? K.hugeOrder : list);
 
 function create({ map, cpus }: PmmOptions): FrameAllocator {
   const total = map.usableFrames;
+  const frames = map.frames;
   const held = makeHeld(map);
+  const { bits, touched } = held;
   const lists = makeBlockLists(map, [map.usable]);
   const { freeIn } = lists;
   const batch = batchSize(total);
@@ -64,65 +78,131 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   const mask = capacity - 1;
   const ring = reserveInt32(capacity * K.lists * cpus);
   const pcp = new Int32Array(Math.max(cpus * 32, 128));
-  /** [0] 1 while the zone was seen below its high watermark (ZONE_BELOW_HIGH). */
   const zone = new Int32Array(32);
-  /** Requests [0], frees [1], blocks moved to and from the buddies [2]. */
+  /** Requests [0], frees [1], blocks moved to and from the buddies [2]; refused frees are counted with the requests. */
   const work = new Float64Array(16);
-  for (let cpu = 0; cpu < cpus; cpu++) pcp[cpu * 32 + Pcp.high] = Math.min(highMin, highMax);
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    pcp[cpu * 32 + Pcp.high] = Math.min(highMin, highMax);
+    pcp[cpu * 32 + Pcp.trip] = pcp[cpu * 32 + Pcp.high]!;
+    for (let list = 0; list < K.lists; list++) setBottom(cpu, list, 0);
+  }
+  settle();
 
   const clampHigh = (high: number): number => Math.min(Math.max(high, highMin), highMax);
+  /** Frames that may still come in. */
+  const roomOf = (base: number): number => (pcp[base + Pcp.trip]! - pcp[base + Pcp.top]!) | 0;
+  const countOf = (base: number): number => (pcp[base + Pcp.high]! - roomOf(base)) | 0;
+
+  /** The place below a list's last block holds -1, so that taking finds out that the list is empty without looking at its bottom. */
+  function setBottom(cpu: number, list: number, bottom: number): void {
+    pcp[(cpu << 5) + Pcp.bottom + list] = bottom;
+    ring[((cpu * K.lists + list) * capacity + ((bottom - 1) & mask)) | 0] = -1;
+  }
+
+  /** Changes the high mark; the number of frames stays what it is. */
+  function setHigh(base: number, high: number): void {
+    pcp[base + Pcp.trip] = (pcp[base + Pcp.trip]! + high - pcp[base + Pcp.high]!) | 0;
+    pcp[base + Pcp.high] = high;
+  }
+
+  /** After whatever changes the buddies or the flags: what the short ways look at. */
+  function settle(): void {
+    zone[Zone.isLow] = freeIn[0]! <= highWatermark ? 1 : 0;
+    for (let cpu = 0; cpu < cpus; cpu = (cpu + 1) | 0) {
+      const base = cpu << 5;
+      pcp[base + Pcp.busy] = zone[Zone.belowHigh]! | pcp[base + Pcp.previousHigh]! | (pcp[base + Pcp.allocFactor] !== 0 ? 1 : 0);
+    }
+  }
+
+  // Single frames have a short way through both functions: what it reads and writes is all that an operation costs.
 
   function allocate(order: number, _kind: number, cpu: number, _near: number, _owner: number): number {
     work[0]! += 1;
+    if (order !== 0 || zone[Zone.isLow] !== 0) return allocateBlock(order, cpu);
+    const base = cpu << 5;
+    const freed = pcp[base + Pcp.freeCount]!;
+    if (freed !== 0) pcp[base + Pcp.freeCount] = freed >> 1;
+    const top = (pcp[base + Pcp.top]! - 1) | 0;
+    let frame = ring[(cpu * K.lists * capacity + (top & mask)) | 0]!;
+    if (frame >= 0) {
+      pcp[base + Pcp.top] = top;
+    } else {
+      frame = takeAfterRefill(cpu, 0, 0);
+      if (frame < 0) return -1;
+    }
+    const word = frame >>> 5;
+    bits[word] = bits[word]! | (1 << frame);
+    return frame;
+  }
+
+  function free(frame: number, order: number, cpu: number): number {
+    if (order !== 0 || frame < 0 || frame >= frames) return freeBlock(frame, order, cpu);
+    const word = frame >>> 5;
+    const bit = 1 << frame;
+    const used = bits[word]!;
+    if ((used & bit) === 0) return freeBlock(frame, order, cpu);
+    const base = cpu << 5;
+    if (pcp[base + Pcp.busy] !== 0) return freeBlock(frame, order, cpu);
+    work[1]! += 1;
+    bits[word] = used & ~bit;
+    const top = pcp[base + Pcp.top]!;
+    ring[(cpu * K.lists * capacity + (top & mask)) | 0] = frame;
+    pcp[base + Pcp.top] = (top + 1) | 0;
+    const freed = pcp[base + Pcp.freeCount]!;
+    if (freed < batch << K.scaleMax) pcp[base + Pcp.freeCount] = (freed + 1) | 0;
+    if (((pcp[base + Pcp.trip]! - top) | 0) <= 1) trim(cpu, 0, false);
+    return 0;
+  }
+
+  function allocateBlock(order: number, cpu: number): number {
     if (order < 0 || order > K.maxOrder) return -1;
-    noteWatermark(order);
+    // Each request looks whether it finds the zone below its high watermark (get_page_from_freelist, __zone_watermark_ok).
+    if (zone[Zone.belowHigh] === 0 && (freeIn[0]! - ((1 << order) - 1) <= highWatermark || (order !== 0 && !lists.has(order, 0)))) {
+      zone[Zone.belowHigh] = 1;
+      settle();
+    }
     let frame = -1;
     if (order <= K.costlyOrder || order === K.hugeOrder) {
       const list = order === K.hugeOrder ? K.hugeList : order;
       const base = cpu << 5;
       // rmqueue_pcplist
       pcp[base + Pcp.freeCount] = pcp[base + Pcp.freeCount]! >> 1;
-      const top = pcp[base + Pcp.top + list]!;
-      if (top === pcp[base + Pcp.bottom + list]!) {
-        frame = takeAfterRefill(cpu, list, order);
-      } else {
-        frame = ring[((cpu * K.lists + list) * capacity + ((top - 1) & mask)) | 0]!;
-        pcp[base + Pcp.top + list] = (top - 1) | 0;
-        pcp[base + Pcp.count] = (pcp[base + Pcp.count]! - (1 << order)) | 0;
-      }
+      frame = pop(cpu, list, order);
+      if (frame < 0) frame = takeAfterRefill(cpu, list, order);
     } else {
       frame = lists.take(order, 0);
       if (frame < 0 && drainAll() !== 0) frame = lists.take(order, 0);
+      touched[frame >>> 10] = 1;
+      settle();
     }
     if (frame >= 0) held.take(frame, order);
     return frame;
   }
 
-  /** Each request looks whether it brings the zone below its high watermark (get_page_from_freelist, __zone_watermark_ok). */
-  function noteWatermark(order: number): void {
-    if (zone[0] === 0 && (freeIn[0]! - ((1 << order) - 1) <= highWatermark || (order !== 0 && !lists.has(order, 0)))) zone[0] = 1;
+  /** The youngest block of a list, or -1. */
+  function pop(cpu: number, list: number, order: number): number {
+    const base = cpu << 5;
+    const top = (pcp[base + Pcp.top + list]! - 1) | 0;
+    const frame = ring[((cpu * K.lists + list) * capacity + (top & mask)) | 0]!;
+    if (frame < 0) return -1;
+    pcp[base + Pcp.top + list] = top;
+    if (list !== 0) pcp[base + Pcp.trip] = (pcp[base + Pcp.trip]! + (1 << order)) | 0;
+    return frame;
   }
 
   function takeAfterRefill(cpu: number, list: number, order: number): number {
-    if (refill(cpu, list, order) === 0 && (drainAll() === 0 || refill(cpu, list, order) === 0)) return -1;
-    const base = cpu << 5;
-    const top = (pcp[base + Pcp.top + list]! - 1) | 0;
-    pcp[base + Pcp.top + list] = top;
-    pcp[base + Pcp.count] = (pcp[base + Pcp.count]! - (1 << order)) | 0;
-    return ring[((cpu * K.lists + list) * capacity + (top & mask)) | 0]!;
+    if (refill(cpu, list, order) === 0 && drainAll() !== 0) refill(cpu, list, order);
+    settle();
+    return pop(cpu, list, order);
   }
 
   /** Blocks to bring into an empty list (nr_pcp_alloc). */
   function blocksToBring(base: number, order: number): number {
-    pcp[base + Pcp.high] = clampHigh(pcp[base + Pcp.high]!);
-    let high = pcp[base + Pcp.high]!;
+    setHigh(base, clampHigh(pcp[base + Pcp.high]!));
     let n = order === 0 ? batch << pcp[base + Pcp.allocFactor]! : batch;
-    if (highMin !== highMax && zone[0] === 0) {
-      high = Math.min(high + n, highMax);
-      pcp[base + Pcp.high] = high;
-    }
+    if (highMin !== highMax && zone[Zone.belowHigh] === 0) setHigh(base, Math.min(pcp[base + Pcp.high]! + n, highMax));
     if (order === 0) {
-      const most = Math.max(high - pcp[base + Pcp.count]! - batch, batch);
+      const most = Math.max(roomOf(base) - batch, batch);
       if (n <= most && pcp[base + Pcp.allocFactor]! < K.scaleMax) pcp[base + Pcp.allocFactor]! += 1;
       n = Math.min(n, most);
     }
@@ -139,20 +219,22 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     for (; n < want; n = (n + 1) | 0) {
       const frame = lists.take(order, 0);
       if (frame < 0) break;
+      touched[frame >>> 10] = 1;
       bottom = (bottom - 1) | 0;
       ring[start + (bottom & mask)] = frame;
     }
-    pcp[base + Pcp.bottom + list] = bottom;
-    pcp[base + Pcp.count]! += n << order;
+    setBottom(cpu, list, bottom);
+    pcp[base + Pcp.trip] = (pcp[base + Pcp.trip]! - (n << order)) | 0;
     return n;
   }
 
-  function free(frame: number, order: number, cpu: number): number {
+  function freeBlock(frame: number, order: number, cpu: number): number {
     work[1]! += 1;
     const code = held.give(frame, order, K.maxOrder);
     if (code !== 0) return code;
     if (order > K.costlyOrder && order !== K.hugeOrder) {
       lists.give(frame, order, 0);
+      settle();
       return 0;
     }
     // free_unref_page_commit
@@ -162,44 +244,47 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     const top = pcp[base + Pcp.top + list]!;
     ring[((cpu * K.lists + list) * capacity + (top & mask)) | 0] = frame;
     pcp[base + Pcp.top + list] = (top + 1) | 0;
-    const count = (pcp[base + Pcp.count]! + (1 << order)) | 0;
-    pcp[base + Pcp.count] = count;
+    if (list !== 0) pcp[base + Pcp.trip] = (pcp[base + Pcp.trip]! - (1 << order)) | 0;
     const freed = pcp[base + Pcp.freeCount]!;
-    const freeHigh = order > 0 && order <= K.costlyOrder && freed >= batch && pcp[base + Pcp.previousHigh] === 1;
-    pcp[base + Pcp.previousHigh] = order > 0 && order <= K.costlyOrder ? 1 : 0;
+    const isHigh = order > 0 && order <= K.costlyOrder;
+    const freeHigh = isHigh && freed >= batch && pcp[base + Pcp.previousHigh] === 1;
+    pcp[base + Pcp.previousHigh] = isHigh ? 1 : 0;
     if (freed < batch << K.scaleMax) pcp[base + Pcp.freeCount] = (freed + (1 << order)) | 0;
-    if (freeHigh || zone[0] !== 0 || count >= pcp[base + Pcp.high]!) trim(cpu, list, freeHigh);
+    if (freeHigh || zone[Zone.belowHigh] !== 0 || roomOf(base) <= 0) trim(cpu, list, freeHigh);
+    else settle();
     return 0;
   }
 
   /** Sets the high mark anew (nr_pcp_high), and empties the lists down from it (nr_pcp_free). */
   function trim(cpu: number, list: number, freeHigh: boolean): void {
     const base = cpu << 5;
-    const count = pcp[base + Pcp.count]!;
+    const count = countOf(base);
     const freed = pcp[base + Pcp.freeCount]!;
     let high = clampHigh(pcp[base + Pcp.high]!);
-    pcp[base + Pcp.high] = high;
+    setHigh(base, high);
     if (freeHigh) {
-      pcp[base + Pcp.high] = Math.max(high - (batch << K.scaleMax), highMin);
+      setHigh(base, Math.max(high - (batch << K.scaleMax), highMin));
       high = 0;
     } else if (highMin !== highMax) {
-      if (zone[0] !== 0) {
-        pcp[base + Pcp.high] = Math.max(high - Math.max(freed, batch), highMin);
+      if (zone[Zone.belowHigh] !== 0) {
+        setHigh(base, Math.max(high - Math.max(freed, batch), highMin));
         high = Math.max(count, highMin);
-      } else if (count >= high && high < freed + batch) pcp[base + Pcp.high] = clampHigh(freed + batch);
+      } else if (count >= high && high < freed + batch) setHigh(base, clampHigh(freed + batch));
     }
-    if (count < high) return;
-    let n = Math.min(Math.max(freed, batch), high - batch);
-    if (freeHigh) n = Math.min(count, batch << K.scaleMax);
-    else if (high < batch) n = 1;
-    emptyLists(cpu, n, list);
-    if (zone[0] !== 0 && freeIn[0]! > highWatermark) zone[0] = 0;
+    if (count >= high) {
+      let n = Math.min(Math.max(freed, batch), high - batch);
+      if (freeHigh) n = Math.min(count, batch << K.scaleMax);
+      else if (high < batch) n = 1;
+      emptyLists(cpu, n, list);
+      if (zone[Zone.belowHigh] !== 0 && freeIn[0]! > highWatermark) zone[Zone.belowHigh] = 0;
+    }
+    settle();
   }
 
   /** Moves at least `frames` frames from a CPU's lists to the buddies, the oldest of each list first, list by list from `first` on (free_pcppages_bulk). */
-  function emptyLists(cpu: number, frames: number, first: number): void {
+  function emptyLists(cpu: number, wanted: number, first: number): void {
     const base = cpu << 5;
-    let left = Math.min(frames, pcp[base + Pcp.count]!);
+    let left = Math.min(wanted, countOf(base));
     let list = first;
     while (left > 0) {
       while (pcp[base + Pcp.top + list]! === pcp[base + Pcp.bottom + list]!) list = list === K.lists - 1 ? 0 : (list + 1) | 0;
@@ -211,10 +296,10 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
         lists.give(ring[start + (bottom & mask)]!, order, 0);
         bottom = (bottom + 1) | 0;
         left = (left - (1 << order)) | 0;
-        pcp[base + Pcp.count] = (pcp[base + Pcp.count]! - (1 << order)) | 0;
+        pcp[base + Pcp.trip] = (pcp[base + Pcp.trip]! + (1 << order)) | 0;
         work[2]! += 1;
       } while (left > 0 && bottom !== top);
-      pcp[base + Pcp.bottom + list] = bottom;
+      setBottom(cpu, list, bottom);
       list = list === K.lists - 1 ? 0 : (list + 1) | 0;
     }
   }
@@ -223,18 +308,23 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   function drainAll(): number {
     let drained = 0;
     for (let cpu = 0; cpu < cpus; cpu++) {
-      const count = pcp[(cpu << 5) + Pcp.count]!;
+      const count = countOf(cpu << 5);
       drained += count;
-      for (let left = count; left > 0; left = pcp[(cpu << 5) + Pcp.count]!) emptyLists(cpu, Math.min(left, batch << K.scaleMax), 0);
+      for (let left = count; left > 0; left = countOf(cpu << 5)) emptyLists(cpu, Math.min(left, batch << K.scaleMax), 0);
     }
     return drained;
+  }
+
+  function freeFrames(): number {
+    let free = freeIn[0]!;
+    for (let cpu = 0; cpu < cpus; cpu = (cpu + 1) | 0) free = (free + countOf(cpu << 5)) | 0;
+    return free;
   }
 
   const steps = (): number => work[0]! + work[1]! + work[2]! + lists.steps();
 
   function validate(): void {
-    held.validate('buddy-pcp');
-    let cached = 0;
+    held.validate('buddy-pcp', total - freeFrames());
     const seen = new Set<number>();
     for (let cpu = 0; cpu < cpus; cpu++) {
       let count = 0;
@@ -254,19 +344,16 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
         }
         count += length * 2 ** order;
       }
-      if (count !== pcp[cpu * 32 + Pcp.count]!)
-        throw new Error(`buddy-pcp: the lists of CPU ${cpu} hold ${count} frames, ${pcp[cpu * 32 + Pcp.count]} counted`);
-      cached += count;
+      if (count !== countOf(cpu * 32)) throw new Error(`buddy-pcp: the lists of CPU ${cpu} hold ${count} frames, ${countOf(cpu * 32)} counted`);
     }
     const free = lists.validate('buddy-pcp', held);
-    if (free + cached !== held.freeFrames())
-      throw new Error(`buddy-pcp: ${free} frames in the buddies and ${cached} in lists, but ${held.freeFrames()} are free`);
+    if (free !== freeIn[0]) throw new Error(`buddy-pcp: ${free} frames with the buddies, ${freeIn[0]} counted`);
   }
 
   return {
     allocate,
     free,
-    freeFrames: held.freeFrames,
+    freeFrames,
     totalFrames: total,
     maxOrder: MAX_ORDER,
     freeBlocks: (order) => held.freeBlocks(order, steps()),

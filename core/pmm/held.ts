@@ -101,8 +101,8 @@ export function makeHeld(map: MemoryMap) {
   const isFree = (frame: number): number => (isUsable(map, frame) && ((bits[frame >>> 5]! >>> (frame & 31)) & 1) === 0 ? 1 : 0);
   const scan = makeFreeScan(map, bits, () => frames, touched);
 
-  /** Throws when bits lie outside the usable ranges or their number is not the one counted. */
-  function validate(name: string): void {
+  /** Throws when bits lie outside the usable ranges or their number is not `expected`, the one counted here unless the strategy counts itself. */
+  function validate(name: string, expected = cell[Cell.held]!): void {
     let held = 0;
     let usable = 0;
     for (let region = 0; region < touched.length; region++) {
@@ -113,11 +113,12 @@ export function makeHeld(map: MemoryMap) {
       }
     }
     if (usable !== held) throw new Error(`${name}: ${held - usable} frames in holes are marked as handed out`);
-    if (held !== cell[Cell.held]!) throw new Error(`${name}: ${held} frames are marked as handed out, ${cell[Cell.held]} counted`);
+    if (held !== expected) throw new Error(`${name}: ${held} frames are marked as handed out, ${expected} counted`);
   }
 
   return {
     bits,
+    touched,
     take,
     give,
     isHeld,

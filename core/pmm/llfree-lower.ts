@@ -51,11 +51,11 @@ export function makeLower(map: MemoryMap, held: Held) {
         let free = freeIn(row);
         for (let level = 0; level < order; level = (level + 1) | 0) free = nextRuns(free, level);
         if (free !== 0) {
-          work[0]! += i + 1;
+          work[0]! += i + 2;
           return ((row << 5) + 31 - Math.clz32(free & -free)) | 0;
         }
       }
-      work[0]! += K.rows;
+      work[0]! += K.rows + 1;
       return -1;
     }
     const rows = 1 << (order - K.rowOrder);
@@ -79,9 +79,9 @@ export function makeLower(map: MemoryMap, held: Held) {
     const step = order > K.childOrder ? 2 : 1;
     for (let i = 0; i < K.children; i = (i + step) | 0) {
       const child = ((tree << 3) + (((startChild & -step) - (tree << 3) + i) & 7)) | 0;
-      work[0]! += 1;
       let frame = -1;
       if (order >= K.childOrder) {
+        work[0]! += 1;
         if (childFree[child]! === K.childFrames && (step === 1 || childFree[child + 1]! === K.childFrames)) frame = child << K.childOrder;
       } else if (childFree[child]! >= size) frame = findInChild(child, i === 0 ? start & 15 : 0, order);
       if (frame < 0) continue;
@@ -119,5 +119,5 @@ export function makeLower(map: MemoryMap, held: Held) {
     }
   }
 
-  return { trees, get, count, freeInTree, steps: (): number => work[0]!, validate };
+  return { trees, childFree, mixed, get, count, freeInTree, steps: (): number => work[0]!, validate };
 }

@@ -9,13 +9,16 @@ import { buddyMigrate } from './buddy-migrate.js';
 import { buddyPcp } from './buddy-pcp.js';
 import { buddyZones } from './buddy-zones.js';
 import { buddy } from './buddy.js';
+import { caPaging } from './ca-paging.js';
+import { eager } from './eager.js';
 import { freeStack } from './free-stack.js';
 import { llfree } from './llfree.js';
 import { random } from './random.js';
+import { reservations } from './reservations.js';
 import { tlsf } from './tlsf.js';
 
 export const pmms = makeRegistry<PmmStrategy>(
   'PMM strategy',
-  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate, llfree, random, addressList, tlsf],
+  [bitmap, freeStack, buddy, bitmapFirstFit, bitmapTree, buddyPcp, buddyZones, buddyMigrate, llfree, random, addressList, tlsf, reservations, caPaging, eager],
   (strategy) => strategy.name,
 );

@@ -37,6 +37,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
   const { start, flags, object, offset } = vmas;
   const find = vmas.find;
   const { access, retry, invalidatePage } = lookup;
+  const { nearOf, placed } = machine.neighbours;
   const objectPage = objects.page;
   const objectCells = objects.cells;
   const kmapTouch = kmap.touch;
@@ -79,14 +80,15 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
     return 1;
   }
 
-  /** A fresh anonymous frame, zeroed or filled through the kmap window; -1 without frames. */
-  function freshAnonymous(s: number): number {
-    const f = take(Use.anonymous, FrameKind.movable, -1, s);
+  /** A fresh anonymous frame for the page at an address, zeroed or filled through the kmap window; -1 without frames. */
+  function freshAnonymous(s: number, hi: number, lo: number): number {
+    const f = take(Use.anonymous, FrameKind.movable, nearOf(s, hi, lo, 1), s);
     if (f < 0) return -1;
     if (kmapTouch(f) !== 0) {
       put(f);
       return -1;
     }
+    placed(s, hi, lo, f);
     return f;
   }
 
@@ -116,7 +118,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
         counters[VmmCounter.zeroMaps]! += 1;
         return counted();
       }
-      const f = freshAnonymous(s);
+      const f = freshAnonymous(s, hi, lo);
       if (f < 0) return noFrame();
       if (install(s, hi, lo, f, Attr.present | Attr.write | Attr.user | nx, 1) === 0) return noFrame();
       addResident(s, Use.anonymous);
@@ -140,7 +142,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
       addResident(s, use[f]!);
       return counted();
     }
-    const g = freshAnonymous(s);
+    const g = freshAnonymous(s, hi, lo);
     if (g < 0) return noFrame();
     if (install(s, hi, lo, g, Attr.present | Attr.write | Attr.user | nx, 1) === 0) return noFrame();
     addResident(s, Use.anonymous);
@@ -152,7 +154,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
   function breakCow(s: number, hi: number, lo: number, q: number, nx: number): number {
     const f = pt[(q + 1) | 0]!;
     if (f !== zeroFrame && kmapTouch(f) !== 0) return 0;
-    const g = freshAnonymous(s);
+    const g = freshAnonymous(s, hi, lo);
     if (g < 0) return 0;
     pt[q] = Attr.present | Attr.write | Attr.user | nx;
     pt[(q + 1) | 0] = g;

@@ -184,8 +184,8 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
   }
 
   /** 512 frames for one huge page of user memory, each with ref 1; first frame, or -1 when no such block is free. */
-  function takeHuge(u: number, who: number): number {
-    const first = allocate(HUGE_ORDER, FrameKind.movable, cells[FrameCell.cpu]!, -1, who);
+  function takeHuge(u: number, near: number, who: number): number {
+    const first = allocate(HUGE_ORDER, FrameKind.movable, cells[FrameCell.cpu]!, near, who);
     allocSteps[bin(stepsTaken())]! += 1;
     if (first < 0) {
       // Not a failure: who asked takes a small page then.

@@ -30,7 +30,7 @@ export interface FaultParts {
   addResident(s: number, u: number): void;
   noteTables(s: number): void;
   install(s: number, hi: number, lo: number, f: number, bits: number, held: number): number;
-  freshAnonymous(s: number): number;
+  freshAnonymous(s: number, hi: number, lo: number): number;
   breakCow(s: number, hi: number, lo: number, q: number, nx: number): number;
   counted(): number;
   noFrame(): number;
@@ -58,8 +58,8 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
   const vdso = rules.vdso;
 
   /** A fresh anonymous frame, which no fork has given to anybody yet. */
-  function ownFrame(s: number): number {
-    const f = freshAnonymous(s);
+  function ownFrame(s: number, hi: number, lo: number): number {
+    const f = freshAnonymous(s, hi, lo);
     if (f >= 0) forkedFrames[f] = 0;
     return f;
   }
@@ -95,7 +95,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
       counters[VmmCounter.zeroMaps]! += 1;
       return counted();
     }
-    const f = ownFrame(s);
+    const f = ownFrame(s, hi, lo);
     if (f < 0) return noFrame();
     const w = (fl & Flag.w) !== 0 ? Attr.write : 0;
     if (install(s, hi, lo, f, Attr.present | Attr.user | w | nx, 1) === 0) return noFrame();
@@ -198,7 +198,7 @@ export function makeLinuxFaults(machine: Machine, objects: Objects, parts: Fault
     // The page is read before it is copied.
     const source = objectPage(o, index);
     if (source < 0) return source === ENOMEM ? noFrame() : reject(Reject.beyondObject);
-    const g = ownFrame(s);
+    const g = ownFrame(s, hi, lo);
     if (g < 0) return noFrame();
     if (install(s, hi, lo, g, Attr.present | Attr.write | Attr.user | nx, 1) === 0) return noFrame();
     if (lineage[v] === 0) prepare(s, v);

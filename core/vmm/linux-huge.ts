@@ -21,7 +21,7 @@ export const HUGE_PAGES = 512;
 export type Huge = ReturnType<typeof makeHuge>;
 
 export function makeHuge(machine: Machine) {
-  const { tables, frames, huge, rules, vmas, zeroFrame, lookup, forkedFrames } = machine;
+  const { tables, frames, huge, rules, vmas, zeroFrame, lookup, forkedFrames, neighbours } = machine;
   const { pt } = tables;
   const { start, end, flags, object } = vmas;
   const deposits = rules['huge-deposit'];
@@ -51,7 +51,7 @@ export function makeHuge(machine: Machine) {
 
   /** The huge zero page, made when it is first needed; -1 without a block for it. */
   function zeroPage(): number {
-    if (huge[HugeCell.zero]! < 0) huge[HugeCell.zero] = frames.takeHuge(Use.kernel, -1);
+    if (huge[HugeCell.zero]! < 0) huge[HugeCell.zero] = frames.takeHuge(Use.kernel, -1, -1);
     return huge[HugeCell.zero]!;
   }
 
@@ -65,15 +65,18 @@ export function makeHuge(machine: Machine) {
   }
 
   /** 512 fresh frames of one block, which no fork has given to anybody yet; the first, or -1. */
-  function take(s: number): number {
-    const f = frames.takeHuge(Use.anonymous, s);
-    if (f >= 0) forkedFrames.fill(0, f, f + PIECE_FRAMES);
+  function take(s: number, hi: number, lo: number): number {
+    const low = lo & ~0x1fffff;
+    const f = frames.takeHuge(Use.anonymous, neighbours.nearOf(s, hi, low, PIECE_FRAMES), s);
+    if (f < 0) return -1;
+    forkedFrames.fill(0, f, f + PIECE_FRAMES);
+    neighbours.placed(s, hi, low, f);
     return f;
   }
 
   /** A fresh huge page for the address, where nothing stands. 1 or 0; the caller counts what is resident. */
   function mapFresh(s: number, hi: number, lo: number, nx: number): number {
-    const f = take(s);
+    const f = take(s, hi, lo);
     if (f < 0) return 0;
     if (install(s, hi, lo, f, Attr.write | Attr.user | nx) === 0) {
       frames.putHuge(f);
@@ -84,7 +87,7 @@ export function makeHuge(machine: Machine) {
 
   /** A fresh huge page in the place of the huge zero page that entry `q` maps. 1 or 0. */
   function replaceZero(s: number, hi: number, lo: number, q: number, nx: number): number {
-    const f = take(s);
+    const f = take(s, hi, lo);
     if (f < 0) return 0;
     pt[q] = Attr.present | Attr.write | Attr.user | Attr.large | nx;
     pt[q + 1] = f;

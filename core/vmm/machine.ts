@@ -15,6 +15,7 @@ import { makeLookup } from '../lookup/lookup.js';
 import type { FrameAllocator } from '../pmm/allocator.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
 import { makeFrames, PIECE_FRAMES, Use } from './frames.js';
+import { makeNeighbours } from './neighbours.js';
 import { makePageIndex } from './page-index.js';
 import { PLAIN } from './policies.js';
 import type { Rules } from './policies.js';
@@ -172,6 +173,8 @@ export function makeMachine(options: MachineOptions) {
     },
     maxObjects: MAX_OBJECTS * 2,
   });
+  /** Tree of VMAs, by space. */
+  const tree = new Int32Array(MAX_SPACES);
 
   return {
     arch: options.arch,
@@ -191,10 +194,11 @@ export function makeMachine(options: MachineOptions) {
     vmas,
     kernelHeap,
     pages,
+    neighbours: makeNeighbours({ tables, vmas, frames, tree, zeroFrame }),
     // ---- columns of the address spaces
     /** Processes that share the space; 0 = the index is free. */
     users: new Int32Array(MAX_SPACES),
-    tree: new Int32Array(MAX_SPACES),
+    tree,
     spaceHandle: new Int32Array(MAX_SPACES),
     /** mlockall(MCL_FUTURE). */
     lockFuture: new Int32Array(MAX_SPACES),

@@ -11,7 +11,8 @@ import { EINVAL, ENOMEM, FrameKind } from '../../arch/arch.js';
 import { KernelCache } from '../heap/kernel-heap-contract.js';
 import { UserError } from '../../traces/event.js';
 import { IntMap } from '../int-map.js';
-import { Use } from './frames.js';
+import { nearOfMapping } from '../pmm/near.js';
+import { PIECE_FRAMES, Use } from './frames.js';
 import { MAX_OBJECTS, VmmCounter } from './machine.js';
 import type { Machine } from './machine.js';
 import { MAX_PAGE } from './page-index.js';
@@ -41,6 +42,8 @@ export type Objects = ReturnType<typeof makeObjects>;
 export function makeObjects(machine: Machine) {
   const { pages, frames, kernelHeap, counters, zeroFrame } = machine;
   const { ref } = frames;
+  /** 0: the PMM heeds no wishes; 1: within 2 MiB; 2: from any neighbour. */
+  const wishes = frames.pmm.near === undefined ? 0 : frames.pmm.near === 'superpage' ? 1 : 2;
   const kind = new Uint8Array(MAX_OBJECTS);
   const removed = new Uint8Array(MAX_OBJECTS);
   /** 1: a System V segment, whose mappings have no map_pages (ipc/shm.c shm_vm_ops): each of its pages faults by itself. */
@@ -149,7 +152,8 @@ export function makeObjects(machine: Machine) {
   function fill(o: number, index: number): number {
     if (!(index >= 0 && index < MAX_PAGE)) return EINVAL;
     const isFile = kind[o] === ObjectKind.file;
-    const f = frames.take(isFile ? Use.file : Use.shared, isFile ? FrameKind.reclaimable : FrameKind.movable, -1, o);
+    // The page cache asks with GFP_HIGHUSER_MOVABLE (fs/inode.c inode_init_always, mm/shmem.c): its pages can be moved, and are no slab that shrinks.
+    const f = frames.take(isFile ? Use.file : Use.shared, FrameKind.movable, wishes === 0 ? -1 : nearOf(o, index), o);
     if (f < 0) return ENOMEM;
     frames.folioOrder[f] = 0;
     if (pages.insert(o, index, f) !== 0) {
@@ -160,6 +164,20 @@ export function makeObjects(machine: Machine) {
     if (pages.count(o + MAX_OBJECTS) > 0 && pages.remove(o + MAX_OBJECTS, index) >= 0) cells[ObjectCell.needsIo] = 1;
     else if (!isFile) counters[VmmCounter.demandZero]! += 1;
     return f;
+  }
+
+  /** The wish for a page of an object (core/pmm/near.ts): it continues the nearest page of its 2 MiB, else the page before it. */
+  function nearOf(o: number, index: number): number {
+    const first = index - (index % PIECE_FRAMES);
+    for (let away = 1; away < PIECE_FRAMES; away++) {
+      const before = index - away >= first ? pages.lookup(o, index - away) : -1;
+      if (before >= 0 && before + away < frames.map.frames) return before + away;
+      const behind = index + away < first + PIECE_FRAMES ? pages.lookup(o, index + away) : -1;
+      if (behind >= away) return behind - away;
+    }
+    const last = wishes === 2 && index > 0 ? pages.lookup(o, index - 1) : -1;
+    if (last >= 0 && last + 1 < frames.map.frames) return last + 1;
+    return nearOfMapping(index, index, Math.max(index + 1, Math.ceil(size[o]! / 4096)));
   }
 
   /** Frame of a page that the object has: any page of a file that is not known to be absent, else one that was filled before. -1 if it has none. */

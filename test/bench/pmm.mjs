@@ -5,9 +5,15 @@
  *
  * Runs on the compiled code (dist/). Each number comes from a Node process of its own, because closures over typed arrays
  * compile to constants only while one instance of them exists, and a process's memory can only grow. Many short rounds
- * and their median, so that other work on the machine disturbs little.
+ * and their median, so that other work on the machine disturbs little; a strategy that takes long gets fewer.
+ *
+ * Ratios are of one run, each side measured three times in turn: of LLFree and reservations to buddy, and, with FRAMEWALK_YARDSTICK=DIR
+ * (a folder with the core.h of a C program that has the same allocators), of four strategies to that.
  */
 import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MIB = 2 ** 20;
@@ -16,6 +22,11 @@ const FULL = [50, 90, 99];
 const PAIRS = 1 << 16;
 const WARM_UP = 40;
 const ROUNDS = 200;
+/** Time for the rounds of one number; then five must do. */
+const BUDGET_NS = 4e9;
+const C_STRATEGY = { bitmap: 0, 'free-stack': 1, buddy: 2, 'buddy-pcp': 3 };
+/** Strategies whose cost is compared with that of buddy. */
+const TO_BUDDY = ['llfree', 'reservations'];
 
 const dist = (path) => new URL(`../../dist/${path}`, import.meta.url).href;
 
@@ -73,10 +84,13 @@ async function pairNs(name, memory, percent) {
   };
   const busy = [];
   const idle = [];
-  for (let round = -WARM_UP; round < ROUNDS; round++) {
+  let spent = 0;
+  for (let round = -WARM_UP; round < ROUNDS && (spent < BUDGET_NS || busy.length < 5); round++) {
+    if (spent > BUDGET_NS / 4 && round < 0) round = 0;
     for (let i = 0; i < PAIRS; i++) slots[i] = random() % count;
     const without = time(empty);
     const pair = time(pairs);
+    spent += (pair + without) * PAIRS;
     if (round < 0) continue;
     idle.push(without);
     busy.push(pair);
@@ -95,7 +109,7 @@ async function start(name) {
   const pmm = pmms.get(name).create({ map, cpus: 1, seed: 1 });
   const frame = pmm.allocate(0, 1, 0, -1, 0);
   const ms = Number(process.hrtime.bigint() - begin) / 1e6;
-  if (frame !== 0) throw new Error(`${name}: the first frame is ${frame}`);
+  if (frame < 0) throw new Error(`${name}: there is no first frame`);
   return { ms: Math.round(ms * 100) / 100, MiB: Math.max(0, Math.round(((process.memoryUsage().rss - before) / MIB) * 10) / 10) };
 }
 
@@ -121,9 +135,47 @@ export async function bench() {
       rows.push({ name: `${name}, ${size}: free + allocate`, unit: 'ns', values });
     }
   }
+  rows.push(...ratios());
   const starts = names.map((name) => [name, inProcess('start', name)]);
   rows.push({ name: 'start over 1 TiB', unit: 'ms', values: Object.fromEntries(starts.map(([name, { ms }]) => [name, ms])) });
   rows.push({ name: 'resident memory of it', unit: 'MiB', values: Object.fromEntries(starts.map(([name, { MiB }]) => [name, MiB])) });
+  return rows;
+}
+
+/** Quotients of two measurements made in turn, the median of three. */
+function quotients(name, unit, measure, against) {
+  const values = FULL.map((percent) => {
+    const pairs = [1, 2, 3].map(() => [measure(percent), against(percent)]);
+    return [`${percent} % full`, Math.round(median(pairs.map(([a, b]) => a / b)) * 100) / 100];
+  });
+  return { name, unit, values: Object.fromEntries(values) };
+}
+
+function ratios() {
+  const rows = [];
+  const memory = 4 * GIB;
+  const ns = (name) => (percent) => inProcess('pairNs', name, memory, percent);
+  for (const name of TO_BUDDY) rows.push(quotients(`${name} / buddy, 4 GiB`, 'ratio', ns(name), ns('buddy')));
+  const yardstick = process.env['FRAMEWALK_YARDSTICK'];
+  if (yardstick === undefined || !existsSync(join(yardstick, 'core.h'))) return rows;
+  const space = mkdtempSync(join(tmpdir(), 'framewalk-pmm-'));
+  try {
+    for (const [size, frames] of [
+      ['256 MiB', 1 << 16],
+      ['4 GiB', 1 << 20],
+    ]) {
+      const program = join(space, `pmm-${frames}`);
+      const source = fileURLToPath(new URL('./pmm-yardstick.c', import.meta.url));
+      execFileSync('gcc', ['-O2', '-w', `-DNFR=${frames}u`, '-I', yardstick, source, '-o', program]);
+      const c = (strategy) => (percent) => Number(execFileSync(program, [String(strategy), String(percent)], { encoding: 'utf8' }));
+      for (const [name, strategy] of Object.entries(C_STRATEGY)) {
+        const js = (percent) => inProcess('pairNs', name, frames * 4096, percent);
+        rows.push(quotients(`${name} / the same in C, ${size}`, 'ratio', js, c(strategy)));
+      }
+    }
+  } finally {
+    rmSync(space, { recursive: true, force: true });
+  }
   return rows;
 }
 

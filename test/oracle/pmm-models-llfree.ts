@@ -29,7 +29,7 @@ export function llfreeTwin(map: MemoryMap, cpus: number): Twin {
       for (let k = 0; k < CHILD * step; k++) {
         // Row by row from the origin, round the child; within a row from its lowest frame on.
         const frame = child * CHILD + ((origin + k) % (CHILD * step));
-        if (frame % size !== 0 || !isFree(frame, order)) continue;
+        if (frame % size !== 0 || !free.has(frame) || !isFree(frame, order)) continue;
         for (const f of framesOf(frame, order)) free.delete(f);
         return frame;
       }

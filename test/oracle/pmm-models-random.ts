@@ -18,7 +18,7 @@ export function randomTwin(map: MemoryMap, _cpus: number, seed: number): Twin {
       if (order > 10) return -1;
       const size = 2 ** order;
       const start = usable[draw() % usable.length] ?? 0;
-      const isFree = (frame: number): boolean => frame % size === 0 && framesOf(frame, order).every((f) => free.has(f));
+      const isFree = (frame: number): boolean => frame % size === 0 && free.has(frame) && framesOf(frame, order).every((f) => free.has(f));
       const from = start - (start % size);
       const first = usable.find((frame) => frame >= from && isFree(frame)) ?? usable.find(isFree) ?? -1;
       if (first >= 0) for (const f of framesOf(first, order)) free.delete(f);

@@ -7,6 +7,7 @@ import type { MemoryMap } from '../../core/pmm/memory-map.js';
 import { migrateTwin, zonesTwin } from './pmm-models-linux.js';
 import { llfreeTwin } from './pmm-models-llfree.js';
 import { pcpTwin } from './pmm-models-pcp.js';
+import { caTwin, eagerTwin, reservationsTwin } from './pmm-models-places.js';
 import { randomTwin } from './pmm-models-random.js';
 import { tlsfTwin } from './pmm-models-tlsf.js';
 import { framesOf, usableFrames, type MakeTwin, type Twin } from './pmm-twin.js';
@@ -32,7 +33,7 @@ export function bitmapTwin(map: MemoryMap): Twin {
       for (let i = 0; i < words.length; i++) {
         const word = words[(cursor + i) % words.length] ?? 0;
         for (let frame = word * 32; frame < word * 32 + 32; frame++) {
-          if (frame % size !== 0 || !framesOf(frame, order).every((f) => free.has(f))) continue;
+          if (frame % size !== 0 || !free.has(frame) || !framesOf(frame, order).every((f) => free.has(f))) continue;
           for (const f of framesOf(frame, order)) free.delete(f);
           cursor = (cursor + i) % words.length;
           return frame;
@@ -48,11 +49,12 @@ export function bitmapTwin(map: MemoryMap): Twin {
 
 /** The lowest aligned run of free frames. */
 export function lowestTwin(map: MemoryMap): Twin {
-  const free = new Set(usableFrames(map));
+  const usable = usableFrames(map);
+  const free = new Set(usable);
   return {
     allocate(order) {
       const size = 2 ** order;
-      const first = usableFrames(map).find((frame) => frame % size === 0 && framesOf(frame, order).every((f) => free.has(f))) ?? -1;
+      const first = usable.find((frame) => frame % size === 0 && free.has(frame) && framesOf(frame, order).every((f) => free.has(f))) ?? -1;
       if (first >= 0) for (const f of framesOf(first, order)) free.delete(f);
       return first;
     },
@@ -114,6 +116,9 @@ export const TWINS: Readonly<Record<string, MakeTwin>> = {
   random: randomTwin,
   'address-list': lowestTwin,
   tlsf: tlsfTwin,
+  reservations: reservationsTwin,
+  'ca-paging': caTwin,
+  eager: eagerTwin,
   'buddy-zones': zonesTwin,
   'buddy-migrate': migrateTwin,
 };
