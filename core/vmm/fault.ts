@@ -6,6 +6,7 @@
 import { Attr, ENOMEM, FrameKind } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
 import { Access } from '../lookup/lookup-contract.js';
+import { NEAR_UNKNOWN } from '../pmm/near.js';
 import { Use } from './frames.js';
 import type { Kmap } from './kmap.js';
 import { makeLinuxFaults } from './linux-fault.js';
@@ -37,7 +38,7 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
   const { start, flags, object, offset } = vmas;
   const find = vmas.find;
   const { access, retry, invalidatePage } = lookup;
-  const { nearOf, placed } = machine.neighbours;
+  const { wished, nearOf, placed } = machine.neighbours;
   const objectPage = objects.page;
   const objectCells = objects.cells;
   const kmapTouch = kmap.touch;
@@ -82,13 +83,13 @@ export function makeFaults(machine: Machine, objects: Objects, mappings: Mapping
 
   /** A fresh anonymous frame for the page at an address, zeroed or filled through the kmap window; -1 without frames. */
   function freshAnonymous(s: number, hi: number, lo: number): number {
-    const f = take(Use.anonymous, FrameKind.movable, nearOf(s, hi, lo, 1), s);
+    const f = take(Use.anonymous, FrameKind.movable, wished ? nearOf(s, hi, lo, 1) : NEAR_UNKNOWN, s);
     if (f < 0) return -1;
     if (kmapTouch(f) !== 0) {
       put(f);
       return -1;
     }
-    placed(s, hi, lo, f);
+    if (wished) placed(s, hi, lo, f);
     return f;
   }
 

@@ -10,6 +10,7 @@
  */
 import { Attr } from '../../arch/arch.js';
 import { Flag } from '../../traces/event.js';
+import { NEAR_UNKNOWN } from '../pmm/near.js';
 import { PIECE_FRAMES, Use } from './frames.js';
 import { HugeCell } from './machine.js';
 import type { Machine } from './machine.js';
@@ -67,10 +68,10 @@ export function makeHuge(machine: Machine) {
   /** 512 fresh frames of one block, which no fork has given to anybody yet; the first, or -1. */
   function take(s: number, hi: number, lo: number): number {
     const low = lo & ~0x1fffff;
-    const f = frames.takeHuge(Use.anonymous, neighbours.nearOf(s, hi, low, PIECE_FRAMES), s);
+    const f = frames.takeHuge(Use.anonymous, neighbours.wished ? neighbours.nearOf(s, hi, low, PIECE_FRAMES) : NEAR_UNKNOWN, s);
     if (f < 0) return -1;
     forkedFrames.fill(0, f, f + PIECE_FRAMES);
-    neighbours.placed(s, hi, low, f);
+    if (neighbours.wished) neighbours.placed(s, hi, low, f);
     return f;
   }
 

@@ -73,7 +73,6 @@ export function makeNeighbours({ tables, vmas, frames, tree, zeroFrame }: Neighb
 
   /** The wish for `pages` pages (1, or a huge page's 512) at an address of the space. */
   function nearOf(s: number, hi: number, lo: number, pages: number): number {
-    if (wishes === 0) return NEAR_UNKNOWN;
     const page = hi * SPLIT_PAGES + (lo >>> 12);
     const v = find(tree[s]!, page);
     if (v === 0) return NEAR_UNKNOWN;
@@ -93,5 +92,10 @@ export function makeNeighbours({ tables, vmas, frames, tree, zeroFrame }: Neighb
     lastFrame[v] = f;
   }
 
-  return { nearOf, placed };
+  return {
+    /** The PMM heeds wishes. Looked at before the calls: the path of every fault pays for a call even if it answers at once. */
+    wished: wishes !== 0,
+    nearOf,
+    placed,
+  };
 }
