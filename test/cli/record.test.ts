@@ -70,9 +70,9 @@ recordSuite('recorded as root', whyNotAsRoot(), [
   [
     'a process that outlives its parent is recorded to its end',
     async () => {
-      const outcome = await framewalk(['record', '-o', 'outlives.fwt', '--', '/bin/sh', '-c', '(sleep 1.5; /bin/echo late) & echo early'], { cwd: folder });
+      const outcome = await framewalk(['record', '-o', 'outlives.fwt', '--', '/bin/sh', '-c', '(sleep 4; /bin/echo late) & echo early'], { cwd: folder });
       expect(outcome).toMatchObject({ code: 0, stdout: 'early\nlate\n' });
-      expect(outcome.stderr).toContain('processes that it started still run');
+      expect(outcome.stderr).toContain('what it started is recorded until it ends as well');
       const info = await framewalk(['info', 'outlives.fwt', '--json'], { cwd: folder });
       expect((JSON.parse(info.stdout) as { processes: number }).processes).toBeGreaterThan(2);
     },
@@ -91,6 +91,23 @@ recordSuite('recorded as root', whyNotAsRoot(), [
       expect(existsSync(join(folder, 'stopped.fwt'))).toBe(true);
       const info = await framewalk(['info', 'stopped.fwt', '--json'], { cwd: folder });
       expect((JSON.parse(info.stdout) as { events: { exec: number } }).events.exec).toBeGreaterThan(0);
+    },
+  ],
+  [
+    'a second Ctrl-C ends a command that heeds none, and what was recorded is kept',
+    async () => {
+      const outcome = await framewalk(['record', '-o', 'deaf.fwt', '--', '/bin/sh', '-c', 'trap "" INT; echo begun; while :; do sleep 0.1; done'], {
+        cwd: folder,
+        started: (child) =>
+          child.stdout?.once('data', () => {
+            void sleep(200)
+              .then(() => child.kill('SIGINT'))
+              .then(() => sleep(200))
+              .then(() => child.kill('SIGINT'));
+          }),
+      });
+      expect(outcome).toMatchObject({ code: 143, stderr: expect.stringMatching(/deaf\.fwt: \d+ events\n$/) as string });
+      expect(existsSync(join(folder, 'deaf.fwt'))).toBe(true);
     },
   ],
   [

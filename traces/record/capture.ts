@@ -7,13 +7,15 @@ import { UserError } from '../event.js';
 import { buildHelper, startTruth, type Truth } from './helper.js';
 import { hold, type Held } from './held.js';
 import type { Machine } from './machine.js';
-import { startPerf, type PerfRecording } from './perf.js';
+import { INTERRUPTED, startPerf, type PerfRecording } from './perf.js';
 import { LARGE_BUFFERS, pagesArguments, recordArguments, SOFTWARE_FAULTS, straceArguments, tracepointArguments } from './perf-arguments.js';
 import type { Plan } from './plan.js';
 
 /** Between two looks at a process, at first (truth.c makes it longer as the recording does): short, for most programs that are recorded live some 100 ms. */
 const READING_INTERVAL_US = 250;
 const LOOK_AT_SIZE_MS = 500;
+/** A recorder that goes on for longer than this after the command's end follows something that the command started. */
+const RECORDER_ENDS_WITHIN_MS = 3000;
 /** A recorder that leaves less than this behind may have written less than it wanted to, and not every one says so. */
 const FULL_BELOW_BYTES = 1 << 16;
 
@@ -91,8 +93,8 @@ async function followed(held: Held, perf: PerfRecording | null, truth: Truth | n
     const first = await Promise.race([held.ended, stopped, recorded.then(() => 'recorder' as const)]);
     if (first === 'recorder' && perf !== null && isFine(await perf.ended) && (await Promise.race([held.ended, pause(1000)])) === undefined)
       hooks.warn('perf ended before the command; what came after is not recorded');
-    if (typeof first === 'number' && (await Promise.race([recorded, stopped, pause(1000)])) === undefined)
-      hooks.warn('the command has ended, processes that it started still run and are recorded; Ctrl-C ends the recording');
+    if (typeof first === 'number' && (await Promise.race([recorded, stopped, pause(RECORDER_ENDS_WITHIN_MS)])) === undefined)
+      hooks.warn('the command has ended; what it started is recorded until it ends as well; Ctrl-C ends the recording');
     if ((await Promise.race([Promise.all([held.ended, recorded]), stopped])) === 'stopped') {
       perf?.end();
       held.leave();
@@ -104,14 +106,14 @@ async function followed(held: Held, perf: PerfRecording | null, truth: Truth | n
     truth?.end();
     await truth?.ended;
     if (isFull(folder)) throw new UserError(`the recording is not whole: ${FULL}`);
-    return (await Promise.race([held.ended, pause(200)])) ?? 130;
+    return (await Promise.race([held.ended, pause(200)])) ?? INTERRUPTED;
   } finally {
     clearInterval(timer);
   }
 }
 
 /** perf's own code, or that of the interrupt which ends it. */
-const isFine = (code: number): boolean => code === 0 || code === 130;
+const isFine = (code: number): boolean => code === 0 || code === INTERRUPTED;
 
 const FULL = 'no space left on the device; choose another disk with -o';
 

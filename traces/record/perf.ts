@@ -14,6 +14,9 @@ export interface PerfRecording {
   complaint(): string;
 }
 
+/** What a shell reports of a program that ended by SIGINT. */
+export const INTERRUPTED = 130;
+
 /** The last line that says something. */
 const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim() ?? '';
 
@@ -23,7 +26,8 @@ export async function startPerf(perf: string, args: readonly string[], env: Node
   let said = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4096)));
   const ended = new Promise<number>((resolve) => {
-    child.on('close', (code) => resolve(code ?? 1)).on('error', () => resolve(1));
+    // perf gives a SIGINT to itself again when it has written all, as a shell expects of it.
+    child.on('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? INTERRUPTED : 1))).on('error', () => resolve(1));
   });
   const control = child.stdio[3] as Writable;
   control.on('error', () => undefined);

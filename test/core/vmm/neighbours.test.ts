@@ -1,6 +1,6 @@
 /** The wishes that user pages carry to strategies which place by mapping, and what those make of them. */
 import { describe, expect, it } from 'vitest';
-import { NEAR_UNKNOWN, nearOfMapping } from '../../../core/pmm/near.js';
+import { nearOfMapping } from '../../../core/pmm/near.js';
 import { Flag, Op } from '../../../traces/event.js';
 import { buildRig, type Rig } from './rig.js';
 
@@ -29,9 +29,8 @@ function nearOf(rig: Rig, page: number): number {
 
 describe('wishes of user pages', () => {
   it('are not worked out for strategies that heed none', () => {
-    const rig = prepared('buddy');
-    touch(rig, 0);
-    expect(nearOf(rig, 1)).toBe(NEAR_UNKNOWN);
+    expect(prepared('buddy').vmm.machine.neighbours.wished).toBe(false);
+    expect(prepared('reservations').vmm.machine.neighbours.wished).toBe(true);
   });
 
   it('within 2 MiB: the nearest page, at its distance; elsewhere the place in the mapping', () => {
