@@ -184,13 +184,28 @@ for (const [name, needs, command, prepare] of wanted) {
     name,
     `${judged}${few}`,
     program.racy_samples,
+    `${program.address_spaces.sampled}/${program.address_spaces.count}`,
     ...[...JUDGED, 'rss_file_kb', 'minor_faults', 'threads'].map((key) => cell(q[key])),
     losses,
     exact ? 'exact' : 'DIFFERS',
   ]);
   process.stderr.write(`${rows.at(-1).join('  ')}\n`);
 }
-const header = ['program', 'samples', 'racy', 'VmSize', 'VmPTE', 'RssAnon', 'RssShmem', 'RssFile', 'minor faults', 'threads', 'losses', 'verdict'];
+const header = [
+  'program',
+  'samples',
+  'racy',
+  'address spaces',
+  'VmSize',
+  'VmPTE',
+  'RssAnon',
+  'RssShmem',
+  'RssFile',
+  'minor faults',
+  'threads',
+  'losses',
+  'verdict',
+];
 table(header, rows);
 if (keepAt < 0) rmSync(work, { recursive: true, force: true });
 process.exitCode = wrong === 0 ? 0 : 1;

@@ -253,7 +253,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
   };
 }
 
-function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence, faults }: VerifyWatch): Verification {
+function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence, faults, spaces }: VerifyWatch): Verification {
   const processes = log.byProcess();
   // Only a policy that follows the kernel, with all its rules, may put its misses down to the recording.
   const follows = policies.get(spec.policy).rules.length > 0 && (spec.without ?? []).length === 0;
@@ -265,6 +265,7 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
     quantities,
     divergences: log.divergences(),
     processes,
+    address_spaces: { ...spaces },
     unmatched: { ...log.unmatched },
     not_predicted: log.unpredicted(),
     faults: faults(),

@@ -208,6 +208,8 @@ export interface Verification {
   readonly quantities: readonly QuantityCheck[];
   readonly divergences: readonly Divergence[];
   readonly processes: readonly ProcessSamples[];
+  /** Address spaces that fork and exec made, and how many of them a sample that is not racy was taken of. */
+  readonly address_spaces: { readonly count: number; readonly sampled: number };
   /** Samples of processes that are not alive in the model. */
   readonly unmatched: { readonly count: number; readonly first_event: number | null };
   /** Quantities that were recorded and that the model has no value for. */

@@ -54,6 +54,13 @@ const CAUSES: readonly string[] = [
 ];
 const ACCESSES: readonly string[] = ['read', 'write', 'fetch'];
 
+/** Of a process's address space: made before the recording or somebody else's, or without or with a sample. */
+const enum Seen {
+  foreign = 0,
+  unsampled = 1,
+  sampled = 2,
+}
+
 const enum Count {
   recorded = 0,
   predicted = 1,
@@ -95,6 +102,8 @@ export function makeVerifyWatch(vmm: Vmm) {
   const fileCauses = reserveInt32(MAX_PROCESSES);
   const fileJumps = reserveInt32(MAX_PROCESSES);
   const advised = reserveFloat64(MAX_PROCESSES);
+  const seen = reserveInt32(MAX_PROCESSES);
+  const spaces = { count: 0, sampled: 0 };
   const counts = new Float64Array(Count.length);
   const surprises = new Float64Array(Surprise.length * ACCESSES.length);
   const places = new Map<number, FaultPlace[]>();
@@ -178,13 +187,23 @@ export function makeVerifyWatch(vmm: Vmm) {
       if (number >= 0 && number < advice.length) advice[number] = 1;
       if (number === Advice.hugepage) advised[slot]! += block.size[row]!;
     } else if (op === Op.mmap) highest = Math.max(highest, address + block.size[row]!);
-    else if (op === Op.exec) advised[slot] = 0;
-    else if (op === Op.fork || op === Op.vfork) {
+    else if (op === Op.exec) {
+      advised[slot] = 0;
+      begin(slot);
+    } else if (op === Op.fork || op === Op.vfork) {
       const child = slotOf(block.arg[row]!);
       if (child < 0) return;
       advised[child] = advised[slot]!;
       fileCauses[child]! += 1;
+      if (space[child] === space[slot]) seen[child] = Seen.foreign;
+      else begin(child);
     }
+  }
+
+  /** The process has an address space of its own from now on. */
+  function begin(slot: number): void {
+    seen[slot] = Seen.unsampled;
+    spaces.count++;
   }
 
   function judge(block: EventBlock, row: number, slot: number): void {
@@ -218,6 +237,10 @@ export function makeVerifyWatch(vmm: Vmm) {
   }
 
   function compared(slot: number, quantity: number, error: number): void {
+    if (seen[slot] === Seen.unsampled) {
+      seen[slot] = Seen.sampled;
+      spaces.sampled++;
+    }
     if (quantity !== Quantity.RssFile) return;
     if (error !== fileError[slot] && fileCauses[slot] === fileCausesThen[slot]) fileJumps[slot]! += 1;
     fileError[slot] = error;
@@ -285,5 +308,5 @@ export function makeVerifyWatch(vmm: Vmm) {
     return slot < 0 ? 0 : column[slot]!;
   };
 
-  return { before, after, faults, compared, leadingTo, evidence };
+  return { before, after, faults, compared, leadingTo, evidence, spaces };
 }

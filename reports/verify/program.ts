@@ -32,6 +32,7 @@ export interface VerifiedProgram {
   /** The first of each quantity that is not exact. */
   readonly divergences: readonly Divergence[];
   readonly processes: readonly ProcessSamples[];
+  readonly address_spaces: Verification['address_spaces'];
   readonly unmatched_samples: Verification['unmatched'];
   readonly not_predicted: readonly string[];
   readonly faults: FaultCheck | null;
@@ -73,6 +74,7 @@ export function verifiedProgram(file: string, cell: StoredCell): VerifiedProgram
     verdicts: Object.fromEntries(quantities.map(({ quantity, verdict }) => [quantity, verdict])),
     divergences: found.divergences,
     processes,
+    address_spaces: found.address_spaces,
     unmatched_samples: found.unmatched,
     not_predicted: found.not_predicted,
     faults: found.faults,

@@ -137,12 +137,13 @@ function kernelText({ release, thp, ...facts }: Readonly<Record<string, string>>
 
 /** The part of one recording; ends in a line feed. */
 export function programText(program: VerifiedProgram, color = false): string {
-  const { label, file, policy, without, faults } = program;
+  const { label, file, policy, without, faults, address_spaces: spaces } = program;
   const processes = new Set(program.processes.map(({ pid }) => pid)).size;
   const facts = [
     file,
     plural(program.events, 'event'),
     `${plural(program.samples, 'sample')} of ${plural(processes, 'process')}`,
+    ...(spaces.count > 0 ? [`${number(spaces.sampled)} of ${plural(spaces.count, 'address space')} sampled`] : []),
     ...(program.racy_samples > 0 ? [`${number(program.racy_samples)} racy, not judged`] : []),
     kernelText(program.kernel),
     `policy ${policy}${without.length === 0 ? '' : ` without ${without.join(', ')}`}`,

@@ -7,6 +7,7 @@ export const exactVerification: Verification = {
   quantities: [{ quantity: 'vm_pte_kb', verdict: 'exact', samples: 1200, racy: 0, exact: 1200, max_error: 0 }],
   divergences: [],
   processes: [{ pid: 7, command: 'cc1', quantity: 'vm_pte_kb', samples: 1200, racy: 0, exact: 1200, lowest_error: 0, highest_error: 0 }],
+  address_spaces: { count: 12, sampled: 11 },
   unmatched: { count: 0, first_event: null },
   not_predicted: [],
   faults: null,
@@ -35,6 +36,7 @@ export const sampleVerification: Verification = {
       after: { event: 1233, op: 'write', address: 0x7f0000001000, area },
     },
   ],
+  address_spaces: { count: 0, sampled: 0 },
   unmatched: { count: 2, first_event: 9 },
   not_predicted: ['major_faults'],
   faults: {

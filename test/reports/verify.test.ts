@@ -41,7 +41,7 @@ describe('a program', () => {
     expect(verifyExitCode([program])).toBe(0);
     const text = verifyText([program]);
     expect(text).toMatch(
-      /^server-mix: exact in every sample\n {2}a\/b\.fwt · .* events · 1 200 samples of 1 process · Linux 6\.18, huge pages madvise · policy plain\n/,
+      /^server-mix: exact in every sample\n {2}a\/b\.fwt · .* events · 1 200 samples of 1 process · 11 of 12 address spaces sampled · Linux 6\.18, huge pages madvise · policy plain\n/,
     );
     expect(text).toMatch(/\n {2}vm_pte_kb {4}1 200 {2}1 200 {7}0 {14}0 {5}0 {2}exact\n$/);
     expect(text).not.toContain('\u001b');

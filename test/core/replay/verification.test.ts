@@ -62,6 +62,16 @@ describe('samples', () => {
     expect(verified(events.slice(0, 1).concat(events.slice(2)))).toMatchObject({ verdict: 'unsampled', quantities: [{ samples: 0, racy: 2, exact: 0 }] });
   });
 
+  it('of how many of the address spaces that fork and exec made', () => {
+    const exact = (pid: number): Fields => sample(Quantity.VmSize, 64, { pid });
+    const forked: Fields[] = [mapped, exact(1), { op: Op.fork, arg: 2 }, exact(2), exact(2)];
+    // The first process was there before the recording; a vfork's child has its parent's space until its exec.
+    const vforked: Fields[] = [{ op: Op.vfork, arg: 3, flags: Flag.vm }, exact(3), { op: Op.exec, pid: 3, text: 'cat' }];
+    expect(verified([...forked, ...vforked]).address_spaces).toEqual({ count: 2, sampled: 1 });
+    expect(verified([...forked, ...vforked, sample(Quantity.VmSize, 0, { pid: 3, flags: Flag.racy })]).address_spaces).toEqual({ count: 2, sampled: 1 });
+    expect(verified([...forked, ...vforked, sample(Quantity.VmSize, 0, { pid: 3 })]).address_spaces).toEqual({ count: 2, sampled: 2 });
+  });
+
   it('of nobody are never exact', () => {
     expect(verified([mapped])).toMatchObject({ verdict: 'unsampled', quantities: [] });
     expect(verified([mapped, sample(Quantity.VmSize, 64), sample(Quantity.VmSize, 64, { pid: 9 })])).toMatchObject({
