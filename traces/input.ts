@@ -11,6 +11,8 @@ import { fileError, isMissing } from './io-error.js';
 import { unpackedChunks, type UnpackOptions } from './unpack.js';
 
 const MAX_LINE = 1 << 24;
+/** Bytes made text at a time: longer strings are large objects to V8, each with pages of its own from the system. */
+const TEXT_BYTES = 1 << 16;
 const MAX_SIDE_FILE = 1 << 28;
 const BOM = '\u00ef\u00bb\u00bf';
 
@@ -139,13 +141,12 @@ class ChunkedInput implements OpenInput {
         if (number === 1 && line.startsWith(BOM)) line = line.slice(BOM.length);
         callback(line.charCodeAt(line.length - 1) === 13 ? line.slice(0, -1) : line, number);
       };
-      for await (const chunk of part.chunks()) {
-        const text = chunk.toString('latin1');
+      const read = (text: string): void => {
         let end = text.indexOf('\n');
         if (end < 0) {
           rest += text;
           if (rest.length > MAX_LINE) throw new UserError(`${this.where(number + 1)}: a line of more than ${MAX_LINE >> 20} MiB; this is not a text trace`);
-          continue;
+          return;
         }
         emit(rest + text.slice(0, end));
         let start = end + 1;
@@ -154,6 +155,9 @@ class ChunkedInput implements OpenInput {
           start = end + 1;
         }
         rest = text.slice(start);
+      };
+      for await (const chunk of part.chunks()) {
+        for (let at = 0; at < chunk.length; at += TEXT_BYTES) read(chunk.toString('latin1', at, at + TEXT_BYTES));
       }
       if (rest.length > 0) emit(rest);
     }
