@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const MAIN = join(process.env['FRAMEWALK_DIST'] ?? join(ROOT, 'dist'), 'cli', 'main.js');
+export const DIST = process.env['FRAMEWALK_DIST'] ?? join(ROOT, 'dist');
+export const MAIN = join(DIST, 'cli', 'main.js');
 
 export interface Outcome {
   readonly code: number | null;
