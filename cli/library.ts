@@ -40,6 +40,8 @@ export interface ReplayOptions {
   /** Name of a lookup unit, or path of a file that describes one. */
   readonly tlb?: string;
   readonly cpus?: number;
+  /** Which of several CPUs an event runs on. */
+  readonly spread?: 'auto' | 'recorded' | 'threads';
   /** Replay only these processes. */
   readonly pid?: readonly number[];
   /** Replay only these events of each trace, counted from 0, the second not included. */
@@ -144,6 +146,7 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'memmap':
     case 'tlb':
     case 'cpus':
+    case 'spread':
     case 'workers':
     case 'seed':
     case 'format':

@@ -2,6 +2,7 @@
  * What a run was asked to do: flags over the matrix file over the presets, parsed and checked. Everything wrong in it is found here, before a trace is opened.
  */
 import type { LookupConfig } from '../core/lookup/lookup-contract.js';
+import type { SpreadMode } from '../core/replay/spread.js';
 import { memoryMapFromSize, parseE820, type MemoryMap } from '../core/pmm/memory-map.js';
 import { UserError } from '../traces/event.js';
 import { readText } from './document.js';
@@ -27,6 +28,7 @@ export interface RunRequest {
   readonly onOom: 'kill' | 'fail' | 'stop';
   readonly tlb: LookupConfig;
   readonly cpus: number;
+  readonly spread: SpreadMode;
   readonly pids: readonly number[];
   /** Numbers of the first event and of the first that is not replayed any more, or null for all. */
   readonly window: readonly [number, number] | null;
@@ -98,6 +100,7 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
     onOom: choice('on-oom', RUN_OPTIONS['on-oom'].choices),
     tlb: await readLookupConfig(option('tlb').text, option('tlb').label),
     cpus: count('cpus'),
+    spread: choice('spread', RUN_OPTIONS.spread.choices),
     pids: given('pid') === undefined ? [] : pidList(option('pid')),
     window: given('window') === undefined ? null : eventWindow(option('window')),
     workers: given('workers') === undefined ? undefined : count('workers'),

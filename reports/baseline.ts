@@ -48,7 +48,8 @@ export function cellKey(config: CellConfig): CellKey {
     memmap: config.memmap.map(({ first, count }) => `${first}+${count}`).join(' '),
     kernel_heap: config.kernelHeap,
     on_oom: config.onOom,
-    cpus: config.cpus,
+    // Which CPU an event ran on matters where there are several.
+    cpus: config.cpus === 1 ? 1 : `${config.cpus} ${config.spread}`,
     seed: config.seed,
     pids: config.pids.join(' '),
     window: config.window === null ? '' : `${config.window[0]}..${config.window[1]}`,

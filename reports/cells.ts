@@ -44,6 +44,7 @@ const DISTINCTIONS: readonly Word[] = [
   (c) => (c.kernelHeap ? 'kernel heap' : 'no kernel heap'),
   (c) => `on oom ${c.onOom}`,
   (c) => `${c.cpus} cpus`,
+  (c) => `cpus ${c.spread}`,
   (c) => `seed ${c.seed}`,
   (c) => (c.pids.length === 0 ? 'all pids' : `pid ${c.pids.join(',')}`),
   (c) => (c.window === null ? 'whole trace' : `window ${c.window[0]}..${c.window[1]}`),

@@ -25,6 +25,7 @@ const config = z.object({
   kernelHeap: z.boolean(),
   onOom: z.enum(['kill', 'fail', 'stop']),
   cpus: z.int().positive(),
+  spread: z.enum(['recorded', 'threads']).default('recorded'),
   seed: z.number(),
   pids: z.array(z.int()),
   window: z.tuple([z.number(), z.number()]).nullable(),
@@ -60,6 +61,7 @@ const cell = z.object({
   pictures: z.object({ peak: picture, end: picture }),
   tables: z.object({ peak: z.array(level), end: z.array(level) }),
   distributions: z.array(z.object({ name: z.string(), unit: z.string(), bins: z.array(z.tuple([z.number(), count])) })),
+  cpus: z.array(z.object({ cpu: count, allocations: count, frees: count, remote_frees: count, shared_uses: count, hand_overs: count })).default([]),
   kernelHeap: z.array(z.object({ name: z.string(), objectBytes: count, live: count, slabs: count })),
   samples: z.array(
     z.object({ event: count, time: z.number(), pid: z.int(), quantity: z.string(), measured: z.number(), predicted: z.number(), racy: z.boolean() }),

@@ -4,6 +4,7 @@
  * Plain text of fixed-width columns. A table wider than the terminal is split into groups of columns, each led by the columns that name the cell.
  * Colour only underlines what the `*` says; without it nothing is lost. Widths count UTF-16 units, which is what the texts used here occupy.
  */
+import { spreadRule } from '../core/replay/spread.js';
 import pc from 'picocolors';
 import type { Metric } from '../core/metrics/metric.js';
 import { groupByTrace, metricValue } from './cells.js';
@@ -139,6 +140,11 @@ export function renderTable(run: StoredRun, metrics: readonly Metric[], options:
     const least = cells.find((cell) => cell.confidence.level !== 'exact')?.confidence;
     return least === undefined ? [] : [`${trace}: ${least.level}: ${least.reason}`];
   });
+  const rules = groups.flatMap(({ trace, cells }) => {
+    const several = cells.find((cell) => cell.config.cpus > 1)?.config;
+    return several === undefined ? [] : [`${trace}: ${several.cpus} CPUs, ${spreadRule(several.spread, several.cpus)}`];
+  });
+  const notes = [...doubts, ...rules];
   const legend = '* best of its trace (no mark: all equal, or no direction is better)   - the trace cannot give it';
-  return `${[...parts, ...(doubts.length === 0 ? [] : [doubts.join('\n')]), pc.createColors(color).dim(legend)].join('\n\n')}\n`;
+  return `${[...parts, ...(notes.length === 0 ? [] : [notes.join('\n')]), pc.createColors(color).dim(legend)].join('\n\n')}\n`;
 }

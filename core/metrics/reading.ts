@@ -1,3 +1,13 @@
+/** What one of several CPUs asked of the PMM (core/pmm/cpu-use.ts). */
+export interface CpuRow {
+  readonly cpu: number;
+  readonly allocations: number;
+  readonly frees: number;
+  readonly remote_frees: number;
+  readonly shared_uses: number;
+  readonly hand_overs: number;
+}
+
 /** What a cell's replay counted, as plain numbers: the source of every metric. */
 export interface CellReading {
   readonly events: number;
@@ -38,5 +48,7 @@ export interface CellReading {
   readonly contiguityRanges: readonly [number, number, number];
   /** Process heaps; null without heap events. */
   readonly heap: { readonly liveBytesPeak: number; readonly heldBytesPeak: number; readonly steps: number; readonly operations: number } | null;
+  /** Empty with a single CPU. */
+  readonly cpus: readonly CpuRow[];
   readonly kernelHeapHeldBytesPeak: number;
 }

@@ -2,13 +2,17 @@
 import { makeRegistry } from '../../arch/registry-core.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import type { CellMetric } from './metric.js';
-import type { CellReading } from './reading.js';
+import type { CellReading, CpuRow } from './reading.js';
 
 const PAGE = 4096;
 /** Ratios are rounded to nine digits after the point: enough for any use, and the same text everywhere. */
 const ratio = (a: number, b: number): number | null => (b === 0 ? null : Math.round((a / b) * 1e9) / 1e9);
 const perLookup = (r: CellReading, n: number): number | null => (r.everyAccess ? ratio(n, r.lookup[LookupCounter.lookups]!) : null);
 
+const overCpus = (r: CellReading, read: (row: CpuRow) => number): number | null =>
+  r.cpus.length === 0 ? null : r.cpus.reduce((sum, row) => sum + read(row), 0);
+
+const ONE_CPU = 'a single CPU shares nothing (--cpus)';
 const FIRST_TOUCHES = 'the trace holds no access or only first touches, which say nothing about hits';
 const NO_TOUCHES = 'which pages were touched was not recorded (--touch all takes every one)';
 const NO_HEAP = 'the trace holds no heap events';
@@ -198,6 +202,31 @@ const ENTRIES: readonly CellMetric[] = [
     unit: 'count',
     about: 'Requests the PMM could not serve.',
     read: (r) => r.allocFailures,
+  }),
+  metric({
+    name: 'remote_frees_count',
+    title: 'Frees on another CPU',
+    unit: 'count',
+    better: 'none',
+    about: 'Blocks given back by another CPU than the one that took them.',
+    read: (r) => overCpus(r, (row) => row.remote_frees),
+    absent: ONE_CPU,
+  }),
+  metric({
+    name: 'pmm_shared_uses_count',
+    title: 'Locks taken',
+    unit: 'count',
+    about: 'Times an operation of the PMM took a lock, or without locks updated words, that all CPUs share.',
+    read: (r) => overCpus(r, (row) => row.shared_uses),
+    absent: ONE_CPU,
+  }),
+  metric({
+    name: 'pmm_hand_overs_count',
+    title: 'Lock hand-overs',
+    unit: 'count',
+    about: 'Operations of the PMM that used what all CPUs share after another CPU had: its cache line moves.',
+    read: (r) => overCpus(r, (row) => row.hand_overs),
+    absent: ONE_CPU,
   }),
   metric({
     name: 'unusable_free_index_order_9',

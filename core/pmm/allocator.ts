@@ -38,6 +38,11 @@ export interface FrameAllocator extends FrameSource {
   freeBlocks(order: number): number;
   /** Words and nodes examined since creation: the deterministic cost. Grows by at least 1 with every allocate and free. */
   steps(): number;
+  /**
+   * Times since creation that an operation locked, or without locks updated, what all CPUs share, for strategies that keep state per CPU: most
+   * operations do not. Without it each operation takes the one lock there is, once.
+   */
+  sharedUses?(): number;
   /** 1 if the frame is free, 0 if allocated or not usable. For checks and pictures, not for speed. */
   isFree(frame: number): number;
   /** Throws an Error naming the first broken invariant. */

@@ -79,7 +79,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   const ring = reserveInt32(capacity * K.lists * cpus);
   const pcp = new Int32Array(Math.max(cpus * 32, 128));
   const zone = new Int32Array(32);
-  /** Requests [0], frees [1], blocks moved to and from the buddies [2]; refused frees are counted with the requests. */
+  /** Requests [0], frees [1], blocks moved to and from the buddies [2], times the zone's lock was taken [3]; refused frees are counted with the requests. */
   const work = new Float64Array(16);
   for (let cpu = 0; cpu < cpus; cpu++) {
     pcp[cpu * 32 + Pcp.high] = Math.min(highMin, highMax);
@@ -170,8 +170,12 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
       frame = pop(cpu, list, order);
       if (frame < 0) frame = takeAfterRefill(cpu, list, order);
     } else {
+      work[3]! += 1;
       frame = lists.take(order, 0);
-      if (frame < 0 && drainAll() !== 0) frame = lists.take(order, 0);
+      if (frame < 0 && drainAll() !== 0) {
+        work[3]! += 1;
+        frame = lists.take(order, 0);
+      }
       touched[frame >>> 10] = 1;
       settle();
     }
@@ -213,6 +217,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   function refill(cpu: number, list: number, order: number): number {
     const base = cpu << 5;
     const want = blocksToBring(base, order);
+    work[3]! += 1;
     const start = ((cpu * K.lists + list) * capacity) | 0;
     let bottom = pcp[base + Pcp.top + list]!;
     let n = 0;
@@ -233,6 +238,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     const code = held.give(frame, order, K.maxOrder);
     if (code !== 0) return code;
     if (order > K.costlyOrder && order !== K.hugeOrder) {
+      work[3]! += 1;
       lists.give(frame, order, 0);
       settle();
       return 0;
@@ -286,6 +292,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     const base = cpu << 5;
     let left = Math.min(wanted, countOf(base));
     let list = first;
+    work[3]! += 1;
     while (left > 0) {
       while (pcp[base + Pcp.top + list]! === pcp[base + Pcp.bottom + list]!) list = list === K.lists - 1 ? 0 : (list + 1) | 0;
       const order = orderOfList(list);
@@ -358,6 +365,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     maxOrder: MAX_ORDER,
     freeBlocks: (order) => held.freeBlocks(order, steps()),
     steps,
+    sharedUses: () => work[3]!,
     isFree: held.isFree,
     validate,
   };

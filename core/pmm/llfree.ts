@@ -58,6 +58,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   const local = new Int32Array(Math.max(cpus * 8, 128));
   /** Trees nearby. */
   const near = Math.min(Math.max(Math.floor(trees / cpus / 4), K.line / 4), K.line * 2);
+  /** Requests and trees looked at [0], frees [1], updates of the tree array [2]. */
   const work = new Float64Array(16);
   for (const { first, count } of map.usable)
     for (let tree = first >>> K.treeShift; tree <= (first + count - 1) >>> K.treeShift; tree++) treeFree[tree] = lower.freeInTree(tree);
@@ -91,6 +92,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
       if (free < size && free + treeFree[tree]! >= size) {
         free = (free + treeFree[tree]!) | 0;
         treeFree[tree] = 0;
+        work[2]! += 1;
         local[base + Local.free] = free;
       }
       if (free >= size) {
@@ -139,6 +141,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     const base = cpu << 3;
     reserved[tree] = 1;
     treeFree[tree] = 0;
+    work[2]! += 1;
     local[base + Local.tree] = tree;
     local[base + Local.free] = free;
     local[base + Local.row] = row;
@@ -150,6 +153,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     if (tree < 0) return 0;
     treeFree[tree] = (treeFree[tree]! + local[base + Local.free]!) | 0;
     reserved[tree] = 0;
+    work[2]! += 1;
     local[base + Local.tree] = -1;
     local[base + Local.free] = 0;
     return 1;
@@ -183,6 +187,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     }
     const now = (treeFree[tree]! + size) | 0;
     treeFree[tree] = now;
+    work[2]! += 1;
     if (mayReserve && reserved[tree] === 0 && now > K.treeFrames / 16) swap(cpu, tree, now, tree << 7);
     return 0;
   }
@@ -216,6 +221,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     maxOrder: MAX_ORDER,
     freeBlocks: (order) => held.freeBlocks(order, steps()),
     steps,
+    sharedUses: () => work[2]!,
     isFree: held.isFree,
     validate,
   };

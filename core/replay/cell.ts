@@ -10,8 +10,9 @@ import { HeapCount, HeapLive } from '../heap/process-heap.js';
 import { heaps } from '../heap/registry.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
-import type { CellReading } from '../metrics/reading.js';
+import type { CellReading, CpuRow } from '../metrics/reading.js';
 import { metrics } from '../metrics/registry.js';
+import { CpuCount, watchCpus } from '../pmm/cpu-use.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
 import { pmms } from '../pmm/registry.js';
 import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
@@ -26,6 +27,7 @@ import { makeReplayer } from './replayer.js';
 import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
 import type { CellConfig, CellResult, Distribution, Verification } from './result.js';
 import { rulesNotOf } from './kernel-rules.js';
+import { resolveSpread, type SpreadMode } from './spread.js';
 import { makeSampleLog } from './sample-log.js';
 import type { SampleLog } from './sample-log.js';
 import { makeVerifyWatch } from './verify-watch.js';
@@ -47,6 +49,8 @@ export interface CellSpec {
   readonly kernelHeap: boolean;
   readonly onOom: 'kill' | 'fail' | 'stop';
   readonly cpus: number;
+  /** Which CPU an event runs on; default auto. */
+  readonly spread?: SpreadMode;
   readonly seed: number;
   readonly pids: readonly number[];
   readonly window: readonly [number, number] | null;
@@ -117,7 +121,8 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     throw new UserError(
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
-  const { vmm, observer } = build(spec, trace.header);
+  const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
+  const { vmm, observer, cpuCounts } = build(spec, trace.header);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
@@ -141,6 +146,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
   if (first !== undefined) {
     replayer = makeReplayer(vmm, first, {
       cpus: spec.cpus,
+      spread,
       touches: touch === 'recorded',
       touchBlocks: touch !== 'recorded',
       touchMappings: touch === 'all',
@@ -198,6 +204,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     everyAccess: captured.touches === 'all' && touch === 'recorded',
     touches: touchesKnown(captured, touch),
     heap: hasHeap(trace),
+    cpus: cpusOf(cpuCounts),
   });
   const values: Record<string, number | null> = {};
   const absent: Record<string, string> = {};
@@ -221,6 +228,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     kernelHeap: spec.kernelHeap,
     onOom: spec.onOom,
     cpus: spec.cpus,
+    spread,
     seed: spec.seed,
     pids: spec.pids,
     window: spec.window,
@@ -236,6 +244,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     pictures: { peak: observer.peakPicture(), end: endPicture },
     tables: { peak: observer.peak.tables, end: endTables },
     distributions: distributions(vmm),
+    cpus: reading.cpus,
     kernelHeap,
     samples: log.kept(),
     sampleSummary: log.summary(),
@@ -275,8 +284,9 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
 }
 
 /** The simulated machine of a cell, watched. */
-function build(spec: CellSpec, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer } {
-  const pmm = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
+function build(spec: CellSpec, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer; cpuCounts: Float64Array | null } {
+  const strategy = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
+  const { pmm, counts } = spec.cpus > 1 ? watchCpus(strategy, spec.map.frames, spec.cpus) : { pmm: strategy, counts: null };
   const vmm = vmmOf({
     arch: architectures.get(spec.arch),
     pmm,
@@ -288,7 +298,7 @@ function build(spec: CellSpec, { captured, kernel }: TraceHeader): { vmm: Vmm; o
     implicitMappings: !captured.mappings,
     rules: rulesOf(spec.policy, [...(spec.without ?? []), ...(policies.get(spec.policy).rules.length > 0 ? rulesNotOf(kernel) : [])]),
   });
-  return { vmm, observer: makeObserver(vmm) };
+  return { vmm, observer: makeObserver(vmm), cpuCounts: counts };
 }
 
 /** The VMM, or the user's mistake when not even the kernel's root table fits. */
@@ -299,6 +309,22 @@ function vmmOf(options: VmmOptions): Vmm {
     if (error instanceof OutOfMemoryError) throw new UserError('--memory is too small for the first page table: give at least 64KiB', { cause: error });
     throw error;
   }
+}
+
+/** A row a CPU; none for a single one. */
+function cpusOf(counts: Float64Array | null): CpuRow[] {
+  const rows: CpuRow[] = [];
+  for (let base = 0; counts !== null && base < counts.length; base += CpuCount.length) {
+    rows.push({
+      cpu: base / CpuCount.length,
+      allocations: counts[base + CpuCount.allocations]!,
+      frees: counts[base + CpuCount.frees]!,
+      remote_frees: counts[base + CpuCount.remoteFrees]!,
+      shared_uses: counts[base + CpuCount.sharedUses]!,
+      hand_overs: counts[base + CpuCount.handOvers]!,
+    });
+  }
+  return rows;
 }
 
 function hasHeap(trace: Trace): boolean {
@@ -344,7 +370,7 @@ function distributions(vmm: Vmm): Distribution[] {
 function read(
   vmm: Vmm,
   observer: Observer,
-  facts: { events: number; framesStart: number; everyAccess: boolean; touches: boolean; heap: boolean },
+  facts: { events: number; framesStart: number; everyAccess: boolean; touches: boolean; heap: boolean; cpus: readonly CpuRow[] },
 ): CellReading {
   const { machine, processes, heap } = vmm;
   const { frames, lookup, counters } = machine;
@@ -390,6 +416,7 @@ function read(
           operations: heap.counts[HeapCount.allocations]! + heap.counts[HeapCount.frees]!,
         }
       : null,
+    cpus: facts.cpus,
     kernelHeapHeldBytesPeak: frames.cells[FrameCell.kernelPeak]! * 4096,
   };
 }

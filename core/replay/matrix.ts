@@ -12,6 +12,7 @@ import { shareTrace } from '../../traces/index.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
 import type { CellSpec, TouchMode } from './cell.js';
+import type { SpreadMode } from './spread.js';
 import { RESULT_SCHEMA } from './result.js';
 import type { CellResult, RunResult } from './result.js';
 import type { CellOutcome, CellTask } from './worker.js';
@@ -49,6 +50,7 @@ export interface MatrixOptions extends PoolOptions {
   readonly onOom: 'kill' | 'fail' | 'stop';
   readonly tlb: LookupConfig;
   readonly cpus: number;
+  readonly spread: SpreadMode;
   readonly pids: readonly number[];
   readonly window: readonly [number, number] | null;
   readonly seed: number;
@@ -65,8 +67,8 @@ export function matrixCells(options: Omit<MatrixOptions, keyof PoolOptions> & Pi
     for (const arch of options.arch)
       for (const pmm of options.pmm)
         for (const heap of options.heap) {
-          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } = options;
-          out.push({ trace, spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, seed, pids, window, audit } });
+          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, audit } = options;
+          out.push({ trace, spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, audit } });
         }
   });
   return out;

@@ -16,6 +16,7 @@ import { MAX_PAGE } from '../vmm/page-index.js';
 import { Reject } from '../vmm/rejections.js';
 import type { Vmm } from '../vmm/vmm.js';
 import { makePageBlocks } from './page-blocks.js';
+import { cpuOfRow, type Spread } from './spread.js';
 import { OutOfFrames } from './out-of-frames.js';
 
 /** Hears of every event, right before and after it is replayed. */
@@ -26,6 +27,8 @@ export interface ReplayWatch {
 
 export interface ReplayOptions {
   readonly cpus: number;
+  /** Which of them an event runs on. */
+  readonly spread: Spread;
   /** Replay recorded accesses. */
   readonly touches: boolean;
   /** Write every page of a block when it is allocated. */
@@ -65,10 +68,10 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const place = heap.place;
   const heapAllocate = heap.allocate;
   const heapRelease = heap.release;
-  const { op: ops, pid: pids, addrHi: his, addrLo: los, size: sizes, addr2: addr2s, arg: args, flags: flagsOf, cpu: cpusOf, time: times } = block;
+  const { op: ops, pid: pids, addrHi: his, addrLo: los, size: sizes, addr2: addr2s, arg: args, flags: flagsOf, time: times } = block;
   const places = heap.places ? 1 : 0;
   const manyCpus = options.cpus > 1 ? 1 : 0;
-  const cpuCount = options.cpus;
+  const cpuOf = cpuOfRow(block, options.spread, options.cpus);
   const replayTouches = options.touches ? 1 : 0;
   const watch = options.watch ?? null;
   /** The loop may handle touches, malloc and free itself. */
@@ -81,7 +84,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const cells = frames.cells;
   /** Process slot + 1 by pid, which a pid keeps for the whole run; 0 = not looked up yet. */
   const direct = reserveInt32(DIRECT_PIDS);
-  const runningSpace = new Int32Array(Math.max(32, cpuCount)).fill(-2);
+  const runningSpace = new Int32Array(Math.max(32, options.cpus)).fill(-2);
   const pageBlocks = makePageBlocks(machine);
   const kernelBlocks = new Map<number, number>();
   const directPids: number = DIRECT_PIDS;
@@ -146,7 +149,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     const last = Math.floor((hi * 1073741824 + lo + Math.max(bytes, 1) - 1) / 4096);
     for (let page = first; page <= last; page++) {
       const h = Math.floor(page / 262144);
-      if (touch(s, h, (page - h * 262144) << 12, kind, 0) === 0) {
+      if (touch(s, h, (page - h * 262144) << 12, kind, cells[FrameCell.cpu]!) === 0) {
         if (cells[FrameCell.failed] !== 0) outOfFrames(p);
         return;
       }
@@ -337,7 +340,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
           faults.execArgs(s, Math.floor(addr / 4096), Math.floor((addr + Math.max(bytes, 1) - 1) / 4096) + 1);
           return;
         }
-        touchRange(p, s, hi, lo, bytes, kind, manyCpus !== 0 ? cpusOf[i]! % cpuCount : 0);
+        touchRange(p, s, hi, lo, bytes, kind, cells[FrameCell.cpu]!);
         return;
       }
       default:
@@ -447,7 +450,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
 
   /** With several CPUs: the event's CPU runs the event's process. */
   function switchCpu(i: number): void {
-    const cpu = cpusOf[i]! % cpuCount;
+    const cpu = cpuOf(i);
     cells[FrameCell.cpu] = cpu;
     const p = liveSlot(pids[i]!);
     if (p >= 0 && runningSpace[cpu] !== space[p]! - 1) switchTo(cpu, space[p]! - 1);

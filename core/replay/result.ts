@@ -3,6 +3,8 @@
  * Everything but `timing` is deterministic: byte-identical for any number of workers, on any machine.
  */
 import type { Loss } from '../../traces/event.js';
+import type { CpuRow } from '../metrics/reading.js';
+import type { Spread } from './spread.js';
 
 export const RESULT_SCHEMA = 1;
 
@@ -26,6 +28,8 @@ export interface CellConfig {
   readonly kernelHeap: boolean;
   readonly onOom: 'kill' | 'fail' | 'stop';
   readonly cpus: number;
+  /** Which CPU an event ran on (core/replay/spread.ts); means nothing with a single one. */
+  readonly spread: Spread;
   readonly seed: number;
   readonly pids: readonly number[];
   /** Events replayed: from the first number up to, not including, the second; null = all. */
@@ -243,6 +247,8 @@ export interface CellResult {
   readonly pictures: { readonly peak: MemoryPicture; readonly end: MemoryPicture };
   readonly tables: { readonly peak: readonly TableLevel[]; readonly end: readonly TableLevel[] };
   readonly distributions: readonly Distribution[];
+  /** A row a CPU; empty with a single one. */
+  readonly cpus: readonly CpuRow[];
   readonly kernelHeap: readonly { name: string; objectBytes: number; live: number; slabs: number }[];
   /** Points of the process with most samples, thinned for the picture. */
   readonly samples: readonly SamplePoint[];

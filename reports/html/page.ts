@@ -10,6 +10,7 @@ import type { ReportRun } from '../cells.js';
 import { assertDescribed } from '../cells.js';
 import { grouped } from '../format.js';
 import { answerSection } from './answer.js';
+import { cpusSection } from './cpus.js';
 import { fragmentationSection } from './fragmentation.js';
 import { lookupSection } from './lookup.js';
 import { lossSection } from './losses.js';
@@ -83,6 +84,7 @@ function chaptersOf(model: ReportModel): Chapter[] {
     pictureSection,
     fragmentationSection,
     workSection,
+    cpusSection,
     ...(verified ? [] : [proofSection]),
     lossSection,
   ];

@@ -1,4 +1,5 @@
 /** The configuration in full, and the command that gives the same bytes again. */
+import { spreadRule } from '../../core/replay/spread.js';
 import type { CellConfig } from '../../core/replay/result.js';
 import { portableCommand } from '../command.js';
 import { bytes, grouped } from '../format.js';
@@ -31,7 +32,7 @@ function entries(model: ReportModel): (readonly [string, Part])[] {
     ['memory', distinct(model, memoryMap)],
     ['kernel heap', distinct(model, (c) => (c.kernelHeap ? 'on' : 'off'))],
     ['TLB', distinct(model, (c) => c.tlb)],
-    ['CPUs', distinct(model, (c) => String(c.cpus))],
+    ['CPUs', distinct(model, (c) => (c.cpus === 1 ? '1' : `${c.cpus}, ${spreadRule(c.spread, c.cpus)}`))],
     ['out of frames', distinct(model, (c) => c.onOom)],
     ['processes', distinct(model, (c) => (c.pids.length === 0 ? 'all' : c.pids.join(' ')))],
     ['window', distinct(model, (c) => (c.window === null ? 'whole trace' : `events ${grouped(c.window[0])} to ${grouped(c.window[1])}`))],

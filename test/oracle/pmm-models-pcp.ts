@@ -29,11 +29,13 @@ function sizes(total: number, cpus: number): { batch: number; highMin: number; h
   return { batch, highMin: share(min + gap), highMax: share(Math.floor(total / 8)), highWatermark: min + 2 * gap };
 }
 
-export function pcpTwin(map: MemoryMap, cpus: number): Twin {
+/** `locks`: times the zone's lock was taken: for a batch in or out, and for a block that no list per CPU holds. */
+export function pcpTwin(map: MemoryMap, cpus: number): Twin & { locks(): number } {
   const buddy = new NaiveBuddy(map);
   const { batch, highMin, highMax, highWatermark } = sizes(map.usableFrames, cpus);
   const pcps: Pcp[] = Array.from({ length: cpus }, () => ({ lists: ORDERS.map(() => []), high: highMin, allocFactor: 0, freeCount: 0, previousHigh: false }));
   let belowHigh = false;
+  let locks = 0;
 
   const count = (pcp: Pcp): number => pcp.lists.reduce((sum, list, i) => sum + list.length * 2 ** (ORDERS[i] ?? 0), 0);
 
@@ -50,6 +52,7 @@ export function pcpTwin(map: MemoryMap, cpus: number): Twin {
   }
 
   function refill(pcp: Pcp, list: number[], order: number): void {
+    locks++;
     for (let n = nrAlloc(pcp, order); n > 0; n--) {
       const frame = buddy.take(order);
       if (frame < 0) return;
@@ -58,6 +61,7 @@ export function pcpTwin(map: MemoryMap, cpus: number): Twin {
   }
 
   function empty(pcp: Pcp, frames: number, first: number): void {
+    locks++;
     for (let left = Math.min(frames, count(pcp)), i = first; left > 0; i = (i + 1) % ORDERS.length) {
       const list = pcp.lists[i] ?? [];
       const order = ORDERS[i] ?? 0;
@@ -74,13 +78,18 @@ export function pcpTwin(map: MemoryMap, cpus: number): Twin {
   }
 
   return {
+    locks: () => locks,
     allocate(order, _kind, cpu) {
       if (order > 10) return -1;
       if (buddy.free() - (2 ** order - 1) <= highWatermark || (order > 0 && !buddy.has(order))) belowHigh = true;
       const pcp = pcps[cpu];
       const list = pcp?.lists[ORDERS.indexOf(order)];
       if (pcp === undefined || list === undefined) {
-        if (!buddy.has(order)) drain();
+        locks++;
+        if (buddy.has(order)) return buddy.take(order);
+        if (pcps.every((p) => count(p) === 0)) return -1;
+        drain();
+        locks++;
         return buddy.take(order);
       }
       pcp.freeCount = Math.floor(pcp.freeCount / 2);
@@ -96,6 +105,7 @@ export function pcpTwin(map: MemoryMap, cpus: number): Twin {
       const index = ORDERS.indexOf(order);
       const list = pcp?.lists[index];
       if (pcp === undefined || list === undefined) {
+        locks++;
         buddy.give(frame, order);
         return;
       }

@@ -133,7 +133,8 @@ describe('the gate', () => {
 
   it.each([
     [{ memoryBytes: 4096 }, 'memory_bytes=1073741824', 'memory_bytes=4096'],
-    [{ cpus: 2 }, 'cpus=1', 'cpus=2'],
+    [{ cpus: 2 }, 'cpus=1', 'cpus=2 recorded'],
+    [{ cpus: 2, spread: 'threads' as const }, 'cpus=1', 'cpus=2 threads'],
     [{ policy: 'linux' }, 'policy=plain', 'policy=linux'],
     [{ kernelHeap: false }, 'kernel_heap=true', 'kernel_heap=false'],
     [{ window: [5, 9] as const }, 'window=', 'window=5..9'],

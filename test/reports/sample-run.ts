@@ -292,6 +292,7 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
       kernelHeap: true,
       onOom: 'kill',
       cpus: 1,
+      spread: 'recorded',
       seed: 1,
       pids: [],
       window: null,
@@ -327,6 +328,7 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
     pictures: { peak: pictureOf(shape, peak, pmm), end: pictureOf(shape, last, pmm) },
     tables: { peak: tablesOf(shape, peak), end: tablesOf(shape, last) },
     distributions: distributionsOf(shape, pmm),
+    cpus: [],
     kernelHeap: [
       { name: 'vm_area', objectBytes: 200, live: 812, slabs: 41 },
       { name: 'process', objectBytes: 640, live: 5, slabs: 1 },

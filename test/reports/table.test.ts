@@ -100,6 +100,14 @@ describe('the terminal table', () => {
     expect(renderTable({ ...run, cells }, sampleMetrics)).toContain('bitmap · first-fit');
   });
 
+  it('says by which rule events are spread over several CPUs', () => {
+    expect(renderTable(run, sampleMetrics)).not.toContain('CPU');
+    const on = (spread: 'recorded' | 'threads'): string =>
+      renderTable({ ...run, cells: run.cells.map((cell) => ({ ...cell, config: { ...cell.config, cpus: 4, spread } })) }, sampleMetrics);
+    expect(on('recorded')).toContain('pyfork: 4 CPUs, each event on its recorded CPU modulo 4');
+    expect(on('threads')).toContain('pyfork: 4 CPUs, the k-th thread of the trace, from 0, on CPU k modulo 4');
+  });
+
   it('copes with no cell at all', () => {
     expect(renderTable({ ...run, cells: [] }, sampleMetrics)).toBe('no cells\n');
   });

@@ -61,6 +61,16 @@ describe.each(files)('%s', (file) => {
     expect(deterministic(replay(file, { audit: Math.ceil(metrics['events_count']! / 3) }))).toEqual(deterministic(result));
   });
 
+  it.each(others.length === 0 ? [] : ['buddy', 'buddy-pcp', 'llfree'])('uses the same frames on three CPUs, and each operation has one, on %s', (pmm) => {
+    const one = replay(file, { pmm });
+    const three = replay(file, { pmm, cpus: 3 });
+    for (const name of ['frames_peak', 'user_frames_peak', 'table_frames_peak', 'frames_end', 'minor_faults_count', 'pmm_allocs_count'])
+      expect([name, three.metrics[name]]).toEqual([name, one.metrics[name]]);
+    expect(three.cpus.reduce((sum, row) => sum + row.allocations, 0)).toBe(three.metrics['pmm_allocs_count']);
+    expect(three.cpus.reduce((sum, row) => sum + row.frees, 0)).toBe(three.metrics['pmm_frees_count']);
+    expect(three.rejections).toEqual(one.rejections);
+  });
+
   it.each(others)('nothing is left on %s', (pmm) => {
     const { metrics, oom } = replay(file, { pmm });
     expect(oom).toBeNull();

@@ -14,10 +14,10 @@ import type { Fields } from '../../oracle/vmm-events.js';
 export interface Circumstances {
   readonly kernel?: Record<string, string>;
   readonly losses?: readonly string[];
-  readonly spec?: Partial<Pick<CellSpec, 'policy' | 'without' | 'verify'>>;
+  readonly spec?: Partial<Pick<CellSpec, 'policy' | 'without' | 'verify' | 'cpus' | 'spread' | 'kernelHeap'>>;
 }
 
-export function replayed(events: readonly Fields[], { kernel = {}, losses = [], spec = {} }: Circumstances = {}): ReturnType<typeof runCell> {
+export function traceOf(events: readonly Fields[], { kernel = {}, losses = [] }: Omit<Circumstances, 'spec'> = {}): FwtTrace {
   const target = new MemoryTarget(1 << 20);
   const writer = new FwtWriter(target, { codec: 'none' });
   events.forEach(({ op, pid = 1, tid = pid, addr = 0, size = 0, addr2 = 0, arg = 0, flags = 0, cpu = 0, text, time }, i) =>
@@ -26,7 +26,11 @@ export function replayed(events: readonly Fields[], { kernel = {}, losses = [], 
   for (const cause of losses) writer.loss(cause, 'a:1');
   const header = emptyHeader('csv');
   writer.finish({ ...header, kernel, captured: { ...header.captured, mappings: true, processes: true, touches: 'faults', samples: true } });
-  return runCell(new FwtTrace(target.source(), 'list', 'list'), {
+  return new FwtTrace(target.source(), 'list', 'list');
+}
+
+export function replayed(events: readonly Fields[], { spec = {}, ...circumstances }: Circumstances = {}): ReturnType<typeof runCell> {
+  return runCell(traceOf(events, circumstances), {
     arch: 'x86-64',
     pmm: 'buddy',
     heap: 'recorded',

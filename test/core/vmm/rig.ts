@@ -50,6 +50,7 @@ export function buildRig(options: RigOptions = {}): Rig {
   const block = createBlock();
   const replayer = makeReplayer(vmm, block, {
     cpus,
+    spread: 'recorded',
     touches: true,
     touchBlocks: options.touchBlocks ?? false,
     touchMappings: false,

@@ -6,6 +6,7 @@ import { along, makeLabels } from '../../../reports/html/labels.js';
 import { rate } from '../../../reports/html/lines.js';
 import { Markup, joined, markup, raw } from '../../../reports/html/markup.js';
 import { buildModel, sharing } from '../../../reports/html/model.js';
+import { cpusSection } from '../../../reports/html/cpus.js';
 import { capital, listed, numberWord } from '../../../reports/html/words.js';
 import { sampleMetrics, sampleRun } from '../sample-run.js';
 
@@ -239,5 +240,35 @@ describe('words', () => {
   it('count, list and begin sentences', () => {
     expect([numberWord(3), numberWord(40), capital('all three')]).toEqual(['three', '40', 'All three']);
     expect([listed([]).text, listed(['a']).text, listed(['a', 'b']).text, listed(['a', 'b', 'c']).text]).toEqual(['', 'a', 'a and b', 'a, b and c']);
+  });
+});
+
+describe('CPUs', () => {
+  const row = (cpu: number) => ({ cpu, allocations: 100 + cpu, frees: 60, remote_frees: 7, shared_uses: 40 + cpu, hand_overs: 5 });
+  const run = sampleRun({ points: 20 });
+  const on = (cpus: number) => {
+    const cells = run.cells.map((cell) => ({
+      ...cell,
+      config: { ...cell.config, cpus },
+      cpus: cpus === 1 ? [] : Array.from({ length: cpus }, (_, cpu) => row(cpu)),
+    }));
+    const [trace] = buildModel({ ...run, cells }, sampleMetrics).traces;
+    return { note: cpusSection.note?.(trace), text: cpusSection.body(trace)?.text ?? null };
+  };
+
+  it('are a table with a row each and one for all, which names the rule', () => {
+    const { note, text } = on(3);
+    expect(note).toBe('3 CPUs, each event on its recorded CPU modulo 3');
+    expect(text?.match(/<tr>/g)).toHaveLength(1 + 3 * 4);
+    // 100 + 101 + 102 allocations; 123 uses in 483 operations.
+    expect(text).toContain('<th scope="row" class="t">all</th><td>303</td><td>180</td><td>21</td><td>123</td><td>0.255</td><td>15</td>');
+  });
+
+  it('beyond sixteen are summed up', () => {
+    expect(on(20).text).toContain('<th scope="row" class="t">CPUs 16 to 19</th>');
+  });
+
+  it('are not spoken of when there is one', () => {
+    expect(on(1)).toEqual({ note: null, text: null });
   });
 });
