@@ -12,8 +12,9 @@ import type { Vmm } from '../vmm/vmm.js';
 import { FRAME_USES, KIND_MOVES } from './result.js';
 import type { Blame, BlameKind, BlameRow } from './result.js';
 
-/** Rows kept. */
-const MAX_ROWS = 40;
+/** Rows kept: the worst of all, and the worst of what cannot be moved, which those would hide. */
+const WORST = 30;
+const WORST_PINNED = 10;
 /** Words a piece has in `pieces`: room for so many uses. */
 const USES = 8;
 /** Frames that nothing refers to, by use. */
@@ -190,7 +191,7 @@ export function makeBlame(vmm: Vmm, holes: ArrayLike<number>) {
   return { take };
 }
 
-/** The snapshot as a result: the worst rows, in an order that nothing but their content decides. */
+/** The snapshot as a result: the worst rows, worst first, in an order that nothing but their content decides. */
 export function blameOf({ blame, holders, tallies }: BlameSnapshot): Blame {
   const rows = tallies.map(({ holder, use, blocks, alone, frames, firstEvent }): BlameRow => {
     const kind = FRAME_USES[use]!;
@@ -198,7 +199,9 @@ export function blameOf({ blame, holders, tallies }: BlameSnapshot): Blame {
     const name = holder === 0 ? (UNREFERRED[use] ?? '[not mapped]') : mapping;
     return { pid, command, mapping: name, kind, movable: KIND_MOVES[kind], blocks, alone, frames, first_event: firstEvent };
   });
-  return { ...blame, holders: tallies.length, rows: rows.sort(worstFirst).slice(0, MAX_ROWS) };
+  rows.sort(worstFirst);
+  const pinned = new Set(rows.filter(({ movable }) => !movable).slice(0, WORST_PINNED));
+  return { ...blame, holders: tallies.length, rows: rows.filter((row, i) => i < WORST || pinned.has(row)) };
 }
 
 function worstFirst(a: BlameRow, b: BlameRow): number {

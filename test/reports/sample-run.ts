@@ -156,7 +156,7 @@ function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], 
   const now = ['event', 'time_ns', 'processes_count', 'anonymous_frames', 'file_frames', 'shared_frames', 'table_frames', 'kernel_frames', 'free_frames'];
   const perLevel = ['table_frames_level_', 'table_entries_level_'].flatMap((name) => [1, 2, 3, 4].map((level) => name + level));
   const counters = ['minor_faults_count', 'lookups_count', 'tlb_misses_count', 'walk_refs', 'pmm_allocs_count', 'pmm_frees_count', 'pmm_steps_count'];
-  const columns = now.concat('free_huge_frames', perLevel, counters, 'unusable_free_index_order_9');
+  const columns = now.concat('free_huge_frames', perLevel, counters, 'unusable_free_index_order_9', 'free_huge_ratio');
   const steps = 1 + scatterOf(pmm) * (pmm === 'free-stack' ? 0 : 2);
   const rows = shape.at.map((p, i) => {
     const allocs = Math.round(p.event * 0.8);
@@ -165,7 +165,7 @@ function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], 
     const frames = [p.event, p.event * 850, p.processes, p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
     const entries = [p.anonymous + p.file, p.tables[0], p.tables[1], p.tables[2]];
     const counts = [Math.round(p.event * 0.4), p.event * 3, Math.round(p.event * 0.4), reads, allocs, frees, Math.round((allocs + frees) * steps)];
-    return frames.concat(p.tables, entries, counts, fragmentation[i].unusableIndex[9] / 1000);
+    return frames.concat(p.tables, entries, counts, fragmentation[i].unusableIndex[9] / 1000, hugeFree(fragmentation[i]) / Math.max(1, shape.total - used(p)));
   });
   return { columns, rows };
 }
