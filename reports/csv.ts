@@ -1,5 +1,5 @@
 /**
- * The CSV files of a run: results.csv, timeline.csv, processes.csv (deterministic) and timing.csv (what a clock said).
+ * The CSV files of a run: results.csv, timeline.csv, processes.csv, fragmentation.csv, blame.csv, contiguity.csv (deterministic) and timing.csv (a clock).
  *
  * RFC 4180 quoting (only where a field needs it), lines end in LF, the first line names the columns. Numbers are exact; an empty field is a
  * value the trace cannot give, never a zero. Columns beyond the identifying ones come from metric descriptors and from the timeline's own names.
