@@ -1,10 +1,11 @@
 /**
- * The CSV files of a run: results.csv, timeline.csv, processes.csv (deterministic) and timing.csv (what a clock said).
+ * The CSV files of a run: results.csv, timeline.csv, processes.csv, fragmentation.csv, blame.csv, contiguity.csv (deterministic) and timing.csv (a clock).
  *
  * RFC 4180 quoting (only where a field needs it), lines end in LF, the first line names the columns. Numbers are exact; an empty field is a
  * value the trace cannot give, never a zero. Columns beyond the identifying ones come from metric descriptors and from the timeline's own names.
  */
 import type { Metric } from '../core/metrics/metric.js';
+import { COVER_PERCENTS, LARGEST_RANGES } from '../core/replay/result.js';
 import type { CellConfig, CellResult, CellTiming, ProcessPeaks, RunResult } from '../core/replay/result.js';
 import { quantileSorted } from 'simple-statistics';
 import { assertDescribed, deterministic, metricValue } from './cells.js';
@@ -80,6 +81,52 @@ export function processesCsv(run: StoredRun): string {
   }
   return table([...CELL_COLUMNS, 'pid', 'parent', 'command', ...PEAK_COLUMNS], rows());
 }
+
+/** fragmentation.csv: one row a cell, sample point and order; the indices as Linux prints them, in thousandths: 0 to 1, and -1 = would be served. */
+export function fragmentationCsv(run: StoredRun): string {
+  function* rows(): Generator<Field[]> {
+    for (const cell of run.cells) {
+      for (const { event, freeBlocks, unusableIndex, fragmentationIndex } of cell.fragmentation) {
+        for (const [order, blocks] of freeBlocks.entries())
+          yield [...cellFields(cell.config), event, order, blocks, (unusableIndex[order] ?? 0) / 1000, (fragmentationIndex[order] ?? 0) / 1000];
+      }
+    }
+  }
+  return table([...CELL_COLUMNS, 'event', 'order', 'free_blocks_count', 'unusable_free_index', 'fragmentation_index'], rows());
+}
+
+/** blame.csv: the worst holders of broken 2 MiB blocks near the peak and at the end, one row each, worst first. */
+export function blameCsv(run: StoredRun): string {
+  function* rows(): Generator<Field[]> {
+    for (const cell of run.cells) {
+      for (const moment of ['peak', 'end'] as const) {
+        const { event, rows: worst } = cell.blame[moment];
+        for (const [i, row] of worst.entries()) {
+          const holder = [row.pid, row.command, row.mapping, row.kind, row.movable ? 'yes' : 'no'];
+          yield [...cellFields(cell.config), moment, event, i + 1, ...holder, row.blocks, row.alone, row.frames, row.first_event];
+        }
+      }
+    }
+  }
+  const holder = ['pid', 'command', 'mapping', 'kind', 'movable'];
+  return table([...CELL_COLUMNS, 'moment', 'event', 'rank', ...holder, 'blocks_count', 'blocks_alone_count', 'held_frames', 'first_event'], rows());
+}
+
+/** contiguity.csv: one row a cell and process. */
+export function contiguityCsv(run: StoredRun): string {
+  function* rows(): Generator<Field[]> {
+    for (const cell of run.cells) {
+      for (const { pid, command, event, pages, ranges, toCover, covered } of cell.contiguity)
+        yield [...cellFields(cell.config), pid, command, event, pages, ranges, ...toCover, ...covered.map((part) => share(part, pages))];
+    }
+  }
+  const toCover = COVER_PERCENTS.map((percent) => `ranges_${percent}_count`);
+  const covered = LARGEST_RANGES.map((n) => `largest_${n}_ratio`);
+  return table([...CELL_COLUMNS, 'pid', 'command', 'event', 'pages_count', 'ranges_count', ...toCover, ...covered], rows());
+}
+
+/** As ratios of metrics: nine digits, null without pages. */
+const share = (part: number, whole: number): number | null => (whole === 0 ? null : Math.round((part / whole) * 1e9) / 1e9);
 
 const CLOCK_COLUMNS = ['wall_s', 'cpu_s', 'max_rss_bytes', 'events_per_s', 'startup_s'] as const satisfies readonly (keyof CellTiming)[];
 

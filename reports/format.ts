@@ -72,6 +72,7 @@ function scaleOf({ name, unit }: Pick<Metric, 'name' | 'unit'>, largest: number)
     case 'index':
       return { factor: 1, unit: '0–1' };
     case 'count':
+    case 'event':
       return { factor: 1, unit: '' };
     case 'frames':
     case 'refs':

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metric } from '../core/metrics/metric.js';
 import { RESULT_SCHEMA } from '../core/replay/result.js';
-import type { MemoryPicture } from '../core/replay/result.js';
+import type { Blame, MemoryPicture } from '../core/replay/result.js';
 import { UserError } from '../traces/event.js';
 import { assertDescribed, deterministic, metricValue } from './cells.js';
 import type { StoredCell, StoredRun } from './cells.js';
@@ -61,6 +61,28 @@ function picture(p: MemoryPicture): Json {
   return { event: p.event, framesPerPiece: p.framesPerPiece, pieces: p.pieces };
 }
 
+function blame(b: Blame): Json {
+  return {
+    event: b.event,
+    broken_blocks: b.broken_blocks,
+    free_frames: b.free_frames,
+    pinned_blocks: b.pinned_blocks,
+    kinds: b.kinds.map(({ kind, movable, blocks, alone, frames }) => ({ kind, movable, blocks, alone, frames })),
+    holders: b.holders,
+    rows: b.rows.map((r) => ({
+      pid: r.pid,
+      command: r.command,
+      mapping: r.mapping,
+      kind: r.kind,
+      movable: r.movable,
+      blocks: r.blocks,
+      alone: r.alone,
+      frames: r.frames,
+      first_event: r.first_event,
+    })),
+  };
+}
+
 const pair = ([a, b]: readonly [number, number]): Json => [a, b];
 
 function cellJson(cell: StoredCell, columns: readonly Metric[]): Json {
@@ -104,7 +126,14 @@ function cellJson(cell: StoredCell, columns: readonly Metric[]): Json {
       minor_faults_count: p.minor_faults_count,
       cow_breaks_count: p.cow_breaks_count,
     })),
-    fragmentation: cell.fragmentation.map(({ event, freeBlocks, unusableIndex }) => ({ event, freeBlocks, unusableIndex })),
+    fragmentation: cell.fragmentation.map(({ event, freeBlocks, unusableIndex, fragmentationIndex }) => ({
+      event,
+      freeBlocks,
+      unusableIndex,
+      fragmentationIndex,
+    })),
+    blame: { peak: blame(cell.blame.peak), end: blame(cell.blame.end) },
+    contiguity: cell.contiguity.map(({ pid, command, event, pages, ranges, toCover, covered }) => ({ pid, command, event, pages, ranges, toCover, covered })),
     pictures: { peak: picture(cell.pictures.peak), end: picture(cell.pictures.end) },
     tables: {
       peak: cell.tables.peak.map(({ level, name, tables, entries }) => ({ level, name, tables, entries })),

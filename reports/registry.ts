@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { makeRegistry } from '../arch/registry-core.js';
 import type { Metric } from '../core/metrics/metric.js';
 import type { RunResult } from '../core/replay/result.js';
-import { processesCsv, resultsCsv, timelineCsv, timingCsv } from './csv.js';
+import { blameCsv, contiguityCsv, fragmentationCsv, processesCsv, resultsCsv, timelineCsv, timingCsv } from './csv.js';
 import type { Repeats } from './csv.js';
 import { RESULTS_FILE, resultsJson } from './json.js';
 import { makeFolder, writeFiles } from './write.js';
@@ -39,6 +39,15 @@ export const REPORT_FORMATS: readonly ReportFormat[] = [
   },
   { name: 'timeline', file: 'timeline.csv', about: 'one row a cell and sample point', deterministic: true, render: (run) => timelineCsv(run) },
   { name: 'processes', file: 'processes.csv', about: 'peaks of each process', deterministic: true, render: (run) => processesCsv(run) },
+  {
+    name: 'fragmentation',
+    file: 'fragmentation.csv',
+    about: 'one row a cell, sample point and order',
+    deterministic: true,
+    render: (run) => fragmentationCsv(run),
+  },
+  { name: 'blame', file: 'blame.csv', about: 'who keeps 2 MiB blocks broken', deterministic: true, render: (run) => blameCsv(run) },
+  { name: 'contiguity', file: 'contiguity.csv', about: 'contiguous ranges of each process', deterministic: true, render: (run) => contiguityCsv(run) },
   {
     name: 'json',
     file: RESULTS_FILE,

@@ -50,6 +50,26 @@ const timeline = z
   .object({ columns: z.array(z.string()), rows: z.array(z.array(z.number().nullable())) })
   .refine(({ columns, rows }) => rows.every((row) => row.length === columns.length), 'a row has not as many values as there are columns');
 
+const kindOfBlame = z.object({ kind: z.string(), movable: z.boolean(), blocks: count, alone: count, frames: count });
+const blame = z.object({
+  event: count,
+  broken_blocks: count,
+  free_frames: count,
+  pinned_blocks: count,
+  kinds: z.array(kindOfBlame),
+  holders: count,
+  rows: z.array(kindOfBlame.extend({ pid: z.int().nullable(), command: z.string(), mapping: z.string(), first_event: z.int() })),
+});
+const contiguity = z.object({
+  pid: z.int(),
+  command: z.string(),
+  event: count,
+  pages: count,
+  ranges: count,
+  toCover: z.array(count),
+  covered: z.array(count),
+});
+
 const cell = z.object({
   config,
   confidence: z.object({ level: z.enum(['exact', 'estimate', 'bound']), reason: z.string() }),
@@ -57,7 +77,9 @@ const cell = z.object({
   absent: z.record(z.string(), z.string()),
   timeline,
   processes: z.array(process),
-  fragmentation: z.array(z.object({ event: count, freeBlocks: z.array(count), unusableIndex: z.array(count) })),
+  fragmentation: z.array(z.object({ event: count, freeBlocks: z.array(count), unusableIndex: z.array(count), fragmentationIndex: z.array(z.int()) })),
+  blame: z.object({ peak: blame, end: blame }),
+  contiguity: z.array(contiguity),
   pictures: z.object({ peak: picture, end: picture }),
   tables: z.object({ peak: z.array(level), end: z.array(level) }),
   distributions: z.array(z.object({ name: z.string(), unit: z.string(), bins: z.array(z.tuple([z.number(), count])) })),

@@ -27,6 +27,8 @@ export interface KernelHeap {
   heldBytes(): number;
   /** Per cache: name, object size, live objects, slabs. The last, kmalloc-large, counts the whole frames of large blocks. */
   caches(): { name: string; objectBytes: number; live: number; slabs: number }[];
+  /** Every frame held, with the name of its cache. */
+  eachFrame(visit: (frame: number, cache: string) => void): void;
   validate(): void;
 }
 

@@ -75,6 +75,7 @@ const enum Cache {
 
 /** Blocks above 4096 bytes: a chain of slab records with one frame each. */
 const LARGE = 17;
+const LARGE_NAME = 'kmalloc-large';
 const CACHES = 18;
 
 const enum State {
@@ -403,8 +404,15 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
       slabs: caches[(cache << Cache.shift) + Cache.slabs]!,
     }));
     const large = caches[(LARGE << Cache.shift) + Cache.slabs]!;
-    list.push({ name: 'kmalloc-large', objectBytes: FRAME_BYTES, live: large, slabs: large });
+    list.push({ name: LARGE_NAME, objectBytes: FRAME_BYTES, live: large, slabs: large });
     return list;
+  }
+
+  function eachFrame(visit: (frame: number, cache: string) => void): void {
+    for (let s = 1; s <= state[State.slabs]!; s++) {
+      const frame = slabs[s * Slab.words + Slab.frame]!;
+      if (frame >= 0) visit(frame, CACHE_NAMES[slabs[s * Slab.words + Slab.cache]!] ?? LARGE_NAME);
+    }
   }
 
   function fail(what: string): never {
@@ -475,5 +483,5 @@ export function makeKernelHeap(frames: KernelFrames, options: KernelHeapOptions 
     }
   }
 
-  return { alloc, free, allocBytes, reap, liveBytes, heldBytes, caches: listCaches, validate };
+  return { alloc, free, allocBytes, reap, liveBytes, heldBytes, caches: listCaches, eachFrame, validate };
 }

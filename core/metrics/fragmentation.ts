@@ -9,6 +9,7 @@
 /** Free blocks by order: index = order, value = blocks of exactly that order. */
 export type FreeBlocks = ArrayLike<number>;
 
+/** What is free, and of the wished order and above. As Linux counts it: mm/vmstat.c, fill_contig_page_info. */
 interface Summary {
   freeFrames: number;
   blocks: number;
@@ -32,7 +33,10 @@ function summarise(freeBlocks: FreeBlocks, order: number): Summary {
  * 1000 (none can; also when nothing is free). Linux mm/vmstat.c, unusable_free_index; /sys/kernel/debug/extfrag/unusable_index.
  */
 export function unusableFreeIndex(freeBlocks: FreeBlocks, order: number): number {
-  const { freeFrames, suitable } = summarise(freeBlocks, order);
+  return unusableOf(summarise(freeBlocks, order), order);
+}
+
+function unusableOf({ freeFrames, suitable }: Summary, order: number): number {
   if (freeFrames === 0) return 1000;
   return Math.floor(((freeFrames - suitable * 2 ** order) * 1000) / freeFrames);
 }
@@ -43,10 +47,31 @@ export function unusableFreeIndex(freeBlocks: FreeBlocks, order: number): number
  * /sys/kernel/debug/extfrag/extfrag_index.
  */
 export function fragmentationIndex(freeBlocks: FreeBlocks, order: number): number {
-  const { freeFrames, blocks, suitable } = summarise(freeBlocks, order);
+  return fragmentationOf(summarise(freeBlocks, order), order);
+}
+
+function fragmentationOf({ freeFrames, blocks, suitable }: Summary, order: number): number {
   if (blocks === 0) return 0;
   if (suitable > 0) return -1000;
   return 1000 - Math.floor((1000 + Math.floor((freeFrames * 1000) / 2 ** order)) / blocks);
+}
+
+/** Both indices of every order. */
+export function indices(freeBlocks: FreeBlocks): { unusableIndex: number[]; fragmentationIndex: number[] } {
+  const result = { unusableIndex: new Array<number>(freeBlocks.length), fragmentationIndex: new Array<number>(freeBlocks.length) };
+  const sum = summarise(freeBlocks, freeBlocks.length);
+  for (let order = freeBlocks.length - 1; order >= 0; order--) {
+    sum.suitable = sum.suitable * 2 + freeBlocks[order]!;
+    result.unusableIndex[order] = unusableOf(sum, order);
+    result.fragmentationIndex[order] = fragmentationOf(sum, order);
+  }
+  return result;
+}
+
+/** Frames of the largest free block; 0 when nothing is free. */
+export function largestFreeBlock(freeBlocks: FreeBlocks): number {
+  for (let order = freeBlocks.length - 1; order >= 0; order--) if (freeBlocks[order]! > 0) return 2 ** order;
+  return 0;
 }
 
 /** Frames in a huge frame: 2 MiB of 4 KiB frames, order 9. */
@@ -65,37 +90,32 @@ export function freeHugeScore(freeBlocks: FreeBlocks): number {
   return best === 0 ? 1 : suitable / best;
 }
 
-/**
- * Lengths in pages of the maximal ranges in which consecutive virtual pages map to consecutive frames. `pages` ascends;
- * `frames[i]` is what `pages[i]` maps to.
- */
-export function contiguousRanges(pages: ArrayLike<number>, frames: ArrayLike<number>): number[] {
-  const lengths: number[] = [];
-  let length = 0;
-  for (let i = 0; i < pages.length; i++) {
-    if (i > 0 && pages[i] === (pages[i - 1] ?? NaN) + 1 && frames[i] === (frames[i - 1] ?? NaN) + 1) length++;
-    else {
-      if (length > 0) lengths.push(length);
-      length = 1;
-    }
-  }
-  if (length > 0) lengths.push(length);
-  return lengths;
+/** How few ranges cover a footprint, and how much of it a few cover. */
+export interface Coverage {
+  /** Sum of all lengths. */
+  readonly total: number;
+  /** The fewest ranges, longest first, whose lengths sum up to at least each percentage of the total; 0 without ranges. */
+  readonly toCover: readonly number[];
+  /** Sum of the lengths of so many longest ranges. */
+  readonly covered: readonly number[];
 }
 
 /**
- * The fewest ranges whose lengths sum up to at least `percent` (1-100, an integer) of all lengths: longest first. 0 without ranges.
- * As in Alverti et al., "Enhancing and Exploiting Contiguity for Fast Memory Virtualization", ISCA 2020 (ranges for 99 % of
- * the footprint) and Karakostas et al., "Redundant Memory Mappings", ISCA 2015.
+ * Coverage by the longest of the ranges. `percents` (integers 1-100) and `counts` ascend; `lengths` is left sorted.
+ * As in Alverti et al., "Enhancing and Exploiting Contiguity for Fast Memory Virtualization", ISCA 2020 (ranges for 99 % of the footprint, coverage by the 32
+ * and 128 largest) and Karakostas et al., "Redundant Memory Mappings", ISCA 2015.
  */
-export function rangesToCover(lengths: ArrayLike<number>, percent: number): number {
-  const sorted = Float64Array.from(lengths).sort();
-  const total = sorted.reduce((sum, length) => sum + length, 0);
-  let covered = 0;
-  let count = 0;
-  for (let i = sorted.length - 1; i >= 0 && covered * 100 < total * percent; i--) {
-    covered += sorted[i] ?? 0;
-    count++;
+export function coverage(lengths: Float64Array, percents: readonly number[], counts: readonly number[]): Coverage {
+  lengths.sort();
+  let total = 0;
+  for (const length of lengths) total += length;
+  const toCover: number[] = [];
+  const covered: number[] = [];
+  let sum = 0;
+  for (let n = 0; n <= lengths.length; n++) {
+    if (n > 0) sum += lengths[lengths.length - n]!;
+    while (toCover.length < percents.length && sum * 100 >= total * percents[toCover.length]!) toCover.push(n);
+    while (covered.length < counts.length && (n === counts[covered.length] || n === lengths.length)) covered.push(sum);
   }
-  return count;
+  return { total, toCover, covered };
 }

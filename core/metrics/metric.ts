@@ -4,7 +4,7 @@ import type { CellReading } from './reading.js';
 export interface Metric {
   readonly name: string;
   readonly title: string;
-  readonly unit: 'frames' | 'bytes' | 'ratio' | 'count' | 'refs' | 'cycles' | 'ns' | 's' | 'index';
+  readonly unit: 'frames' | 'bytes' | 'ratio' | 'count' | 'refs' | 'cycles' | 'ns' | 's' | 'index' | 'event';
   /** Which direction is better; 'none': no winner is named and the gate only reports a change of it. */
   readonly better: 'lower' | 'higher' | 'none';
   /** Deterministic metrics go to results.csv and the gate; timed ones to timing.csv. */

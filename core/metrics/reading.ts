@@ -1,3 +1,5 @@
+import type { ProcessContiguity } from '../replay/result.js';
+
 /** What one of several CPUs asked of the PMM (core/pmm/cpu-use.ts). */
 export interface CpuRow {
   readonly cpu: number;
@@ -45,7 +47,17 @@ export interface CellReading {
   /** At the sample point with most frames in use. */
   readonly peakUnusableIndex9: number;
   readonly peakFreeHugeScore: number;
-  readonly contiguityRanges: readonly [number, number, number];
+  /** At the last sample point. */
+  readonly endUnusableIndex9: number;
+  readonly endFreeHugeScore: number;
+  /** Requests of 2 MiB that the PMM could not serve, and the event of the first; -1 = none. */
+  readonly hugeFailures: number;
+  readonly firstHugeFailure: number;
+  /** 2 MiB blocks near the peak with free and taken frames, and those of them with frames that cannot be moved. */
+  readonly brokenBlocks: number;
+  readonly pinnedBlocks: number;
+  readonly contiguity: readonly ProcessContiguity[];
+  readonly contiguityRanges: readonly number[];
   /** Process heaps; null without heap events. */
   readonly heap: { readonly liveBytesPeak: number; readonly heldBytesPeak: number; readonly steps: number; readonly operations: number } | null;
   /** Empty with a single CPU. */

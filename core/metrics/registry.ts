@@ -16,6 +16,14 @@ const ONE_CPU = 'a single CPU shares nothing (--cpus)';
 const FIRST_TOUCHES = 'the trace holds no access or only first touches, which say nothing about hits';
 const NO_TOUCHES = 'which pages were touched was not recorded (--touch all takes every one)';
 const NO_HEAP = 'the trace holds no heap events';
+const NO_PAGES = 'no process had a page at a sample point';
+
+/** Share of the processes' pages in their longest ranges; `which`: index into LARGEST_RANGES (core/replay/result.ts). */
+const covered = (r: CellReading, which: number): number | null =>
+  ratio(
+    r.contiguity.reduce((sum, process) => sum + process.covered[which]!, 0),
+    r.contiguity.reduce((sum, process) => sum + process.pages, 0),
+  );
 
 type Entry = Omit<CellMetric, 'deterministic' | 'headline' | 'better'> & Partial<Pick<CellMetric, 'headline' | 'better'>>;
 const metric = (entry: Entry): CellMetric => ({ better: 'lower', headline: false, deterministic: true, ...entry });
@@ -242,15 +250,60 @@ const ENTRIES: readonly CellMetric[] = [
     title: 'Free memory in whole 2 MiB blocks',
     unit: 'ratio',
     better: 'higher',
-    about: "LLFree's score: free frames in wholly free 2 MiB blocks / free frames, at the sample point with most frames in use.",
+    about: "LLFree's score: wholly free 2 MiB blocks / those that the free frames could make at best, at the sample point with most frames in use.",
     read: (r) => r.peakFreeHugeScore,
+  }),
+  metric({
+    name: 'unusable_free_index_order_9_end',
+    title: 'Unusable free space at 2 MiB, at the end',
+    unit: 'index',
+    about: 'unusable_free_index_order_9 at the last sample point.',
+    read: (r) => r.endUnusableIndex9 / 1000,
+  }),
+  metric({
+    name: 'free_huge_score_end',
+    title: 'Free memory in whole 2 MiB blocks, at the end',
+    unit: 'ratio',
+    better: 'higher',
+    about: 'free_huge_score at the last sample point.',
+    read: (r) => r.endFreeHugeScore,
+  }),
+  metric({
+    name: 'huge_failures_count',
+    title: 'Requests for 2 MiB that failed',
+    unit: 'count',
+    about: 'Requests of order 9 that the PMM could not serve, of huge pages (which small pages replace) and of page_alloc events.',
+    read: (r) => r.hugeFailures,
+  }),
+  metric({
+    name: 'first_huge_failure_event',
+    title: 'First request for 2 MiB that failed',
+    unit: 'event',
+    better: 'none',
+    about: 'Number of the event whose request of order 9 was the first that the PMM could not serve.',
+    read: (r) => (r.firstHugeFailure < 0 ? null : r.firstHugeFailure),
+    absent: 'no request for 2 MiB failed',
+  }),
+  metric({
+    name: 'broken_blocks_count',
+    title: 'Broken 2 MiB blocks',
+    unit: 'count',
+    about: '2 MiB blocks with both free and taken frames near the peak (the report and blame.csv say who holds them).',
+    read: (r) => r.brokenBlocks,
+  }),
+  metric({
+    name: 'pinned_blocks_count',
+    title: 'Broken 2 MiB blocks that cannot be compacted',
+    unit: 'count',
+    about: 'Those of broken_blocks_count with frames that cannot be moved: page tables, the kernel heap.',
+    read: (r) => r.pinnedBlocks,
   }),
   metric({
     name: 'contiguity_ranges_80',
     title: 'Ranges that cover 80 %',
     unit: 'count',
     about: 'Contiguous virtual-to-physical ranges, longest first, that cover 80 % of the pages mapped near the peak.',
-    read: (r) => r.contiguityRanges[0],
+    read: (r) => r.contiguityRanges[0]!,
   }),
   metric({ name: 'contiguity_ranges_90', title: 'Ranges that cover 90 %', unit: 'count', about: 'The same for 90 %.', read: (r) => r.contiguityRanges[1] }),
   metric({
@@ -259,7 +312,25 @@ const ENTRIES: readonly CellMetric[] = [
     unit: 'count',
     headline: true,
     about: 'The same for 99 %.',
-    read: (r) => r.contiguityRanges[2],
+    read: (r) => r.contiguityRanges[2]!,
+  }),
+  metric({
+    name: 'contiguity_largest_32_ratio',
+    title: 'Covered by the 32 largest ranges',
+    unit: 'ratio',
+    better: 'higher',
+    about: 'Pages in the 32 longest ranges of each process / its pages, both summed over the processes (Alverti et al., ISCA 2020).',
+    read: (r) => covered(r, 0),
+    absent: NO_PAGES,
+  }),
+  metric({
+    name: 'contiguity_largest_128_ratio',
+    title: 'Covered by the 128 largest ranges',
+    unit: 'ratio',
+    better: 'higher',
+    about: 'The same for 128.',
+    read: (r) => covered(r, 2),
+    absent: NO_PAGES,
   }),
   metric({
     name: 'heap_fragmentation_ratio',

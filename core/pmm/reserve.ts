@@ -11,6 +11,7 @@ const MIN_ELEMENTS = 128;
 /** Zeroed; throws UserError when the machine refuses. */
 export const reserveInt32 = (elements: number): Int32Array => reserved(elements, 4, arch.reserveInt32);
 export const reserveUint8 = (elements: number): Uint8Array => reserved(elements, 1, arch.reserveUint8);
+export const reserveFloat64 = (elements: number): Float64Array => reserved(elements, 8, arch.reserveFloat64);
 export const reserveUint16 = (elements: number): Uint16Array => reserved(elements, 2, arch.reserveUint16);
 
 function reserved<T>(elements: number, bytes: number, make: (elements: number) => T): T {

@@ -190,6 +190,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
   observer.sample(lastEvent, time);
   hooks.onProgress?.(base);
   const endPicture = observer.endPicture(lastEvent);
+  const endBlame = observer.endBlame(lastEvent);
   const endTables = observer.tableLevels();
   const kernelHeap = machine.kernelHeap.caches();
   const processRows = processes.listPeaks();
@@ -241,6 +242,8 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     timeline: observer.timeline(),
     processes: processRows,
     fragmentation: observer.fragmentation,
+    blame: { peak: observer.peakBlame(), end: endBlame },
+    contiguity: observer.contiguity(),
     pictures: { peak: observer.peakPicture(), end: endPicture },
     tables: { peak: observer.peak.tables, end: endTables },
     distributions: distributions(vmm),
@@ -407,6 +410,13 @@ function read(
     allocFailures: frames.totals[2]!,
     peakUnusableIndex9: observer.peak.unusable,
     peakFreeHugeScore: observer.peak.freeHuge,
+    endUnusableIndex9: observer.end.unusable,
+    endFreeHugeScore: observer.end.freeHuge,
+    hugeFailures: observer.hugeFailures(),
+    firstHugeFailure: frames.totals[6]!,
+    brokenBlocks: observer.peak.blame.blame.broken_blocks,
+    pinnedBlocks: observer.peak.blame.blame.pinned_blocks,
+    contiguity: observer.contiguity(),
     contiguityRanges: observer.peak.ranges,
     heap: facts.heap
       ? {

@@ -1,20 +1,19 @@
 /**
  * Watching a replay: sample points, the picture of memory, fragmentation, contiguity. Runs between segments of the loop, never inside it.
  */
-import { Attr } from '../../arch/arch.js';
-import { freeHugeScore, rangesToCover, unusableFreeIndex } from '../metrics/fragmentation.js';
+import { freeHugeScore, indices, largestFreeBlock } from '../metrics/fragmentation.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import { MAX_ORDER } from '../pmm/allocator.js';
 import { FrameCell, PIECE_FRAMES, Use } from '../vmm/frames.js';
-import { HugeCell, VmmCounter } from '../vmm/machine.js';
+import { VmmCounter } from '../vmm/machine.js';
 import type { Vmm } from '../vmm/vmm.js';
+import { blameOf, makeBlame } from './blame.js';
+import { GROWTH, makeContiguity } from './contiguity.js';
 import { FRAME_USES } from './result.js';
-import type { FragmentationPoint, MemoryPicture, TableLevel, Timeline } from './result.js';
+import type { Blame, FragmentationPoint, MemoryPicture, TableLevel, Timeline } from './result.js';
 
 /** Pieces of a picture at most; larger memories get larger pieces. */
 const MAX_PIECES = 2048;
-/** The peak's contiguity is measured again when frames in use grew by a twentieth: a bounded number of walks over all tables. */
-const GROWTH = 1.05;
 
 export type Observer = ReturnType<typeof makeObserver>;
 
@@ -24,6 +23,8 @@ export function makeObserver(vmm: Vmm) {
   const { cells, pieces, pmm, map } = frames;
   const levels = tables.geometry.levels;
   const holes = holeFrames();
+  const blame = makeBlame(vmm, holes);
+  const contiguity = makeContiguity(vmm);
 
   const columns = [
     ...[
@@ -43,6 +44,7 @@ export function makeObserver(vmm: Vmm) {
     ...Array.from({ length: levels }, (_, l) => `table_entries_level_${l + 1}`),
     ...['heap_live_bytes', 'minor_faults_count', 'cow_breaks_count', 'lookups_count', 'tlb_misses_count', 'walks_count', 'walk_refs'],
     ...['pmm_allocs_count', 'pmm_frees_count', 'pmm_steps_count', 'unusable_free_index_order_9'],
+    ...['free_huge_ratio', 'largest_free_block_frames', 'huge_failures_count'],
   ];
   const rows: number[][] = [];
   const fragmentation: FragmentationPoint[] = [];
@@ -54,9 +56,13 @@ export function makeObserver(vmm: Vmm) {
     tables: [] as TableLevel[],
     unusable: 0,
     freeHuge: 1,
-    contiguityAt: 0,
-    ranges: [0, 0, 0] as [number, number, number],
+    /** Frames in use when contiguity and blame were measured last. */
+    measuredAt: 0,
+    blame: blame.take(0),
+    ranges: [0, 0, 0] as readonly number[],
   };
+  /** At the last sample point. */
+  const end = { unusable: 0, freeHuge: 1 };
   let vmasPeak = 0;
 
   /** Frames of each 2 MiB piece that are holes in the memory map. */
@@ -123,54 +129,10 @@ export function makeObserver(vmm: Vmm) {
     return Array.from({ length: MAX_ORDER + 1 }, (_, order) => pmm.freeBlocks(order));
   }
 
-  /** Lengths of contiguous virtual-to-physical ranges over all live spaces (the zero page left out). */
-  function rangeLengths(): number[] {
-    const { pt, tableOf, geometry } = tables;
-    const lengths: number[] = [];
-    for (let s = 1; s <= processes.cells[2]!; s++) {
-      if (users[s] === 0) continue;
-      let page = -2;
-      let frame = -2;
-      let length = 0;
-      const visit = (table: number, level: number, base: number): void => {
-        const entries = level === geometry.levels ? 256 : 512;
-        const span = 2 ** ((level - 1) * geometry.indexBits);
-        for (let i = 0; i < entries; i++) {
-          const e = pt[table + i * 2]!;
-          if ((e & Attr.present) === 0) continue;
-          const f = pt[table + i * 2 + 1]!;
-          const at = base + i * span;
-          if (level > 1 && (e & Attr.large) !== 0) {
-            // 512 pages at once; the huge zero page is no memory of anybody's.
-            if (f === machine.huge[HugeCell.zero]) continue;
-            if (at === page + 1 && f === frame + 1) length += PIECE_FRAMES;
-            else {
-              if (length > 0) lengths.push(length);
-              length = PIECE_FRAMES;
-            }
-            page = at + PIECE_FRAMES - 1;
-            frame = f + PIECE_FRAMES - 1;
-            continue;
-          }
-          if (level > 1) {
-            visit(tableOf[f]!, level - 1, at);
-            continue;
-          }
-          if (f === machine.zeroFrame) continue;
-          if (at === page + 1 && f === frame + 1) length++;
-          else {
-            if (length > 0) lengths.push(length);
-            length = 1;
-          }
-          page = at;
-          frame = f;
-        }
-      };
-      visit(tables.root[s]!, geometry.levels, 0);
-      if (length > 0) lengths.push(length);
-    }
-    return lengths;
-  }
+  const hugeScore = (blocks: readonly number[]): number => Math.round(freeHugeScore(blocks) * 1e9) / 1e9;
+
+  /** Requests of 2 MiB that could not be served. */
+  const hugeFailures = (): number => frames.totals[4]! + frames.totals[5]!;
 
   /** Takes a sample point after `event` events. */
   function sample(event: number, time: number): void {
@@ -178,7 +140,8 @@ export function makeObserver(vmm: Vmm) {
     frames.spill();
     const used = cells[FrameCell.used]!;
     const blocks = freeBlocks();
-    const unusable = unusableFreeIndex(blocks, 9);
+    const { unusableIndex, fragmentationIndex } = indices(blocks);
+    const unusable = unusableIndex[9]!;
     let vmaCount = 0;
     for (let s = 1; s <= processes.cells[2]!; s++) if (users[s]! > 0) vmaCount += vmas.count(tree[s]!);
     vmasPeak = Math.max(vmasPeak, vmaCount);
@@ -208,21 +171,47 @@ export function makeObserver(vmm: Vmm) {
       frames.totals[1]!,
       pmm.steps(),
       unusable / 1000,
+      hugeScore(blocks),
+      largestFreeBlock(blocks),
+      hugeFailures(),
     ]);
-    fragmentation.push({ event, freeBlocks: blocks, unusableIndex: blocks.map((_, order) => unusableFreeIndex(blocks, order)) });
+    fragmentation.push({
+      event,
+      freeBlocks: blocks,
+      unusableIndex,
+      fragmentationIndex,
+    });
+    contiguity.sample(event);
+    end.unusable = unusable;
+    end.freeHuge = hugeScore(blocks);
     if (used <= peak.used) return;
     peak.used = used;
     keepPeak(event);
     peak.tables = tableLevels();
     peak.unusable = unusable;
-    peak.freeHuge = Math.round(freeHugeScore(blocks) * 1e9) / 1e9;
-    if (used > peak.contiguityAt * GROWTH) {
-      peak.contiguityAt = used;
-      const lengths = rangeLengths();
-      peak.ranges = [rangesToCover(lengths, 80), rangesToCover(lengths, 90), rangesToCover(lengths, 99)];
+    peak.freeHuge = end.freeHuge;
+    if (used > peak.measuredAt * GROWTH) {
+      peak.measuredAt = used;
+      peak.blame = blame.take(event);
+      peak.ranges = contiguity.overall();
     }
   }
 
   const timeline = (): Timeline => ({ columns, rows });
-  return { sample, peakPicture, endPicture, tableLevels, freeBlocks, timeline, fragmentation, peak, vmasPeak: () => vmasPeak };
+  return {
+    sample,
+    peakPicture,
+    endPicture,
+    peakBlame: (): Blame => blameOf(peak.blame),
+    endBlame: (event: number): Blame => blameOf(blame.take(event)),
+    contiguity: contiguity.list,
+    tableLevels,
+    freeBlocks,
+    timeline,
+    fragmentation,
+    peak,
+    end,
+    hugeFailures,
+    vmasPeak: () => vmasPeak,
+  };
 }

@@ -6,10 +6,25 @@ import type { Loss } from '../../traces/event.js';
 import type { CpuRow } from '../metrics/reading.js';
 import type { Spread } from './spread.js';
 
-export const RESULT_SCHEMA = 1;
+export const RESULT_SCHEMA = 2;
 
 /** Uses of a frame, in the order of every `byUse` array. */
 export const FRAME_USES = ['free', 'anonymous', 'file', 'shared', 'table', 'kernel', 'reserved'] as const;
+
+/** Whether frames of a use can be moved, by compaction, to make room: page tables and the kernel's own cannot. */
+export const KIND_MOVES: Readonly<Record<(typeof FRAME_USES)[number], boolean>> = {
+  free: true,
+  anonymous: true,
+  file: true,
+  shared: true,
+  table: false,
+  kernel: false,
+  reserved: false,
+};
+
+/** Percentages of `ProcessContiguity.toCover`, and numbers of ranges of `covered`. */
+export const COVER_PERCENTS = [80, 90, 99] as const;
+export const LARGEST_RANGES = [32, 64, 128, 256] as const;
 
 export interface CellConfig {
   readonly trace: string;
@@ -88,6 +103,61 @@ export interface FragmentationPoint {
   readonly freeBlocks: readonly number[];
   /** Unusable free space index by order, in thousandths (Linux prints it so). */
   readonly unusableIndex: readonly number[];
+  /** Fragmentation index by order, in thousandths: -1000 = a request would be served. */
+  readonly fragmentationIndex: readonly number[];
+}
+
+/** Who holds frames of broken 2 MiB blocks; a row is a process (null = nobody's), a mapping and a kind. */
+export interface BlameRow {
+  readonly pid: number | null;
+  readonly command: string;
+  /** Path, [anonymous], [heap], [stack], ... or what it is: a page table, a slab cache. */
+  readonly mapping: string;
+  readonly kind: string;
+  readonly movable: boolean;
+  /** Broken blocks that it holds frames of, and those of them that nobody else does. */
+  readonly blocks: number;
+  readonly alone: number;
+  readonly frames: number;
+  /** Event that took the oldest of these frames; -1 = before the first. */
+  readonly first_event: number;
+}
+
+/** The same over all holders of a kind; `alone`: blocks that no other kind holds frames of. */
+export interface BlameKind {
+  readonly kind: string;
+  readonly movable: boolean;
+  blocks: number;
+  alone: number;
+  frames: number;
+}
+
+/** Broken 2 MiB blocks (with free and taken frames, without holes) at one moment, and who keeps them from being whole. */
+export interface Blame {
+  readonly event: number;
+  readonly broken_blocks: number;
+  /** Free frames in broken blocks. */
+  readonly free_frames: number;
+  /** Broken blocks with frames that cannot be moved. */
+  readonly pinned_blocks: number;
+  readonly kinds: readonly Readonly<BlameKind>[];
+  /** Rows there would be; `rows` are the worst of them. */
+  readonly holders: number;
+  readonly rows: readonly BlameRow[];
+}
+
+/** Contiguous virtual-to-physical ranges of a process near the most pages it had at a sample point. */
+export interface ProcessContiguity {
+  readonly pid: number;
+  readonly command: string;
+  readonly event: number;
+  /** Pages mapped, the zero page left out. */
+  readonly pages: number;
+  readonly ranges: number;
+  /** Ranges, longest first, that cover 80, 90 and 99 % of the pages. */
+  readonly toCover: readonly number[];
+  /** Pages in the 32, 64, 128 and 256 longest ranges. */
+  readonly covered: readonly number[];
 }
 
 /** Predicted against measured: a `sample` event and what the model said then. */
@@ -244,6 +314,8 @@ export interface CellResult {
   readonly timeline: Timeline;
   readonly processes: readonly ProcessPeaks[];
   readonly fragmentation: readonly FragmentationPoint[];
+  readonly blame: { readonly peak: Blame; readonly end: Blame };
+  readonly contiguity: readonly ProcessContiguity[];
   readonly pictures: { readonly peak: MemoryPicture; readonly end: MemoryPicture };
   readonly tables: { readonly peak: readonly TableLevel[]; readonly end: readonly TableLevel[] };
   readonly distributions: readonly Distribution[];

@@ -13,7 +13,7 @@ import { joinAddr } from '../../arch/address.js';
 import { reserveFloat64, reserveInt32 } from '../../arch/reserve.js';
 import { Flag, Op, OP_NAMES, Quantity } from '../../traces/event.js';
 import type { EventBlock } from '../../traces/event.js';
-import { VmaFlag } from '../vmm/mappings.js';
+import { mappingName } from '../vmm/mapping-name.js';
 import { MAX_PROCESSES, VmmCounter } from '../vmm/machine.js';
 import { ObjectKind } from '../vmm/objects.js';
 import type { Vmm } from '../vmm/vmm.js';
@@ -108,7 +108,6 @@ export function makeVerifyWatch(vmm: Vmm) {
   const surprises = new Float64Array(Surprise.length * ACCESSES.length);
   const places = new Map<number, FaultPlace[]>();
   const advice = new Uint8Array(256);
-  const names = new Map<number, string>();
   let cachePresent = false;
   let highest = 0;
   let duration = 0;
@@ -129,16 +128,7 @@ export function makeVerifyWatch(vmm: Vmm) {
     const f = vmas.flags[v]!;
     const bit = (flag: number, letter: string): string => ((f & flag) !== 0 ? letter : '-');
     const protection = bit(Flag.r, 'r') + bit(Flag.w, 'w') + bit(Flag.x, 'x') + ((f & Flag.shared) !== 0 ? 's' : 'p');
-    return { start: vmas.start[v]! * 4096, end: vmas.end[v]! * 4096, protection, name: nameOf(v, f) };
-  }
-
-  function nameOf(v: number, f: number): string {
-    if ((f & Flag.vdso) !== 0) return '[vdso]';
-    if ((f & Flag.vvar) !== 0) return '[vvar]';
-    const object = vmas.object[v]!;
-    if (object !== 0) return names.get(objects.traceId[object]!) ?? '';
-    if ((f & Flag.growsdown) !== 0) return '[stack]';
-    return (f & VmaFlag.heap) !== 0 ? '[heap]' : '';
+    return { start: vmas.start[v]! * 4096, end: vmas.end[v]! * 4096, protection, name: mappingName(vmas, objects.names, v) };
   }
 
   const isFault = (block: EventBlock, row: number): boolean => {
@@ -163,11 +153,7 @@ export function makeVerifyWatch(vmm: Vmm) {
     duration = block.time[row]!;
     if (op === Op.sample) return;
     const flags = block.flags[row]!;
-    if (op === Op.object) {
-      const text = block.text.get(row);
-      if (text !== undefined) names.set(block.arg[row]!, text);
-      return;
-    }
+    if (op === Op.object) return;
     if (op === Op.cache) {
       if ((flags & Flag.present) !== 0) cachePresent = true;
       return;

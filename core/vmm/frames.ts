@@ -9,7 +9,7 @@ import { FrameKind } from '../../arch/arch.js';
 import type { FrameSource } from '../../arch/arch.js';
 import type { FrameAllocator } from '../pmm/allocator.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
-import { reserveInt32, reserveUint16, reserveUint8 } from '../pmm/reserve.js';
+import { reserveFloat64, reserveInt32, reserveUint16, reserveUint8 } from '../pmm/reserve.js';
 
 /** Uses of a frame; the order of FRAME_USES in core/replay/result.ts. */
 export const enum Use {
@@ -51,17 +51,23 @@ const HUGE_ORDER = 9;
 
 export type Frames = ReturnType<typeof makeFrames>;
 
-export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
+/** `event[0]`: number of the event that is being replayed. */
+export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Array) {
   const total = map.frames;
   const ref = reserveInt32(total);
   const use = reserveUint8(total);
+  /** Number of the event that took the frame; meaningful only for frames in use. */
+  const born = reserveFloat64(total);
   /** Order of the page-cache folio that a frame belongs to; 0 where none was told. */
   const folioOrder = reserveUint8(total);
   const pieces = reserveUint16(Math.ceil(total / PIECE_FRAMES) * 8);
   const cells = new Int32Array(FrameCell.length);
   const allocSteps = new Float64Array(STEP_BINS);
   const freeSteps = new Float64Array(STEP_BINS);
-  const totals = new Float64Array(16); // [0] allocations, [1] frees as of the last spill, [2] failures, [3] the PMM's steps when last looked at, [4] huge pages not to be had
+  // [0] allocations, [1] frees as of the last spill, [2] failures, [3] the PMM's steps when last looked at, [4] huge pages not to be had, [5] other requests of
+  // order 9 not to be had, [6] event of the first of either, -1 before
+  const totals = new Float64Array(16);
+  totals[6] = -1;
   const allocate = pmm.allocate;
   const giveBack = pmm.free;
   const steps = pmm.steps;
@@ -85,6 +91,12 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     return -1;
   }
 
+  /** A request of 2 MiB could not be served; `counter`: 4 or 5 of `totals`. */
+  function noteHugeFailure(counter: number): void {
+    totals[counter]! += 1;
+    if (totals[6]! < 0) totals[6] = event[0]!;
+  }
+
   /** One frame for `u` (Use), with ref 1; -1 when the PMM has none. */
   function take(u: number, kind: number, near: number, who: number): number {
     const f = allocate(0, kind, cells[FrameCell.cpu]!, near, who);
@@ -92,6 +104,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     if (f < 0) return noteFailure();
     ref[f] = 1;
     use[f] = u;
+    born[f] = event[0]!;
     const piece = f >>> 9;
     if (piece >= cells[FrameCell.pieceLimit]!) cells[FrameCell.pieceLimit] = piece + 1;
     const p = (piece << 3) | u;
@@ -168,12 +181,16 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     if (order === 0) return take(Use.kernel, kind, -1, who);
     const first = allocate(order, kind, cells[FrameCell.cpu]!, -1, who);
     allocSteps[bin(stepsTaken())]! += 1;
-    if (first < 0) return noteFailure();
+    if (first < 0) {
+      if (order === HUGE_ORDER) noteHugeFailure(5);
+      return noteFailure();
+    }
     const n = 1 << order;
     cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, ((first + n - 1) >>> 9) + 1);
     for (let f = first; f < first + n; f++) {
       ref[f] = 1;
       use[f] = Use.kernel;
+      born[f] = event[0]!;
       pieces[((f >>> 9) << 3) | Use.kernel]! += 1;
     }
     cells[FrameCell.byUse + Use.kernel]! += n;
@@ -189,11 +206,12 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     allocSteps[bin(stepsTaken())]! += 1;
     if (first < 0) {
       // Not a failure: who asked takes a small page then.
-      totals[4]! += 1;
+      noteHugeFailure(4);
       return -1;
     }
     ref.fill(1, first, first + PIECE_FRAMES);
     use.fill(u, first, first + PIECE_FRAMES);
+    born.fill(event[0]!, first, first + PIECE_FRAMES);
     // A block of 512 frames is one whole piece, being aligned to its size.
     const piece = first >>> HUGE_ORDER;
     pieces[(piece << 3) | u]! += PIECE_FRAMES;
@@ -270,6 +288,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap) {
     map,
     ref,
     use,
+    born,
     folioOrder,
     pieces,
     cells,

@@ -67,13 +67,14 @@ function freeKernelHeap(): KernelHeap {
     liveBytes: () => 0,
     heldBytes: () => 0,
     caches: () => [],
+    eachFrame: () => undefined,
     validate: () => undefined,
   };
 }
 
 export function makeMachine(options: MachineOptions) {
   const rejections = makeRejections();
-  const frames = makeFrames(options.pmm, options.map);
+  const frames = makeFrames(options.pmm, options.map, rejections.event);
   const { ref, use, put } = frames;
 
   const zeroFrame = frames.take(Use.kernel, FrameKind.unmovable, -1, -1);

@@ -57,6 +57,8 @@ export function makeObjects(machine: Machine) {
   const nextFree = reserveInt32(MAX_OBJECTS);
   const cells = new Int32Array(32);
   const byId = new IntMap(256);
+  /** Path or key by object, where one was announced. */
+  const names = new Map<number, string>();
 
   /** A fresh object (index >= 1) or -ENOMEM. */
   function create(k: number, id: number, bytes: number): number {
@@ -89,6 +91,7 @@ export function makeObjects(machine: Machine) {
     if (cells[ObjectCell.vdso] === o) cells[ObjectCell.vdso] = 0;
     kernelHeap.free(handle[o]!);
     kind[o] = ObjectKind.none;
+    names.delete(o);
     nextFree[o] = cells[ObjectCell.freeHead]!;
     cells[ObjectCell.freeHead] = o;
     cells[ObjectCell.live]! -= 1;
@@ -103,7 +106,10 @@ export function makeObjects(machine: Machine) {
   /** An `object` event: announce, resize or remove; `name` = its path or key. 0 or -ENOMEM. */
   function announce(id: number, bytes: number, k: number, remove: boolean, name: string | undefined): number {
     const code = settle(id, bytes, k, remove);
-    if (code === 0 && !remove && name !== undefined && name.startsWith('/SYSV')) alone[byId.get(id, 0)] = 1;
+    if (code !== 0 || remove || name === undefined) return code;
+    const o = byId.get(id, 0);
+    names.set(o, name);
+    if (name.startsWith('/SYSV')) alone[o] = 1;
     return code;
   }
   function settle(id: number, bytes: number, k: number, remove: boolean): number {
@@ -226,5 +232,5 @@ export function makeObjects(machine: Machine) {
     for (let o = 1; o <= cells[ObjectCell.last]!; o++) if (kind[o] !== ObjectKind.none && maps[o] === 0) destroy(o);
   }
 
-  return { kind, alone, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cached, vdso, cache, dropUnmapped };
+  return { kind, names, alone, maps, size, handle, traceId, byId, cells, create, find, announce, acquire, releaseMap, page, cached, vdso, cache, dropUnmapped };
 }

@@ -4,14 +4,16 @@
  */
 import type { FragmentationPoint } from '../../core/replay/result.js';
 import { box, drawing, eventAxis, label, linear, path, px } from './chart.js';
+import { linesChart } from './lines.js';
+import type { Lines } from './lines.js';
 import { markup, raw } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
-import { HUGE_ORDER, sharing } from './model.js';
+import { columnOf, HUGE_ORDER, sharing } from './model.js';
 import type { ReportStrategy, ReportTrace } from './model.js';
 import type { Section } from './section.js';
 import { named, namedAll } from './words.js';
-import { grouped } from '../format.js';
+import { bytes, grouped } from '../format.js';
 
 /** Upper ends of the classes, in thousandths; class 0 is exactly 0. */
 const CLASSES = [0, 100, 250, 500, 750, 1000] as const;
@@ -50,6 +52,37 @@ function columnsOf(points: readonly FragmentationPoint[], events: number, orders
     columns.push(worst);
   }
   return columns;
+}
+
+/** Orders whose index is drawn as lines: 32 KiB, 256 KiB, 2 MiB. */
+const LINED = [3, 6, HUGE_ORDER];
+
+/** The unusable index of some orders over the run, and how much of free memory is whole, strategies in one chart. */
+function overTime(trace: ReportTrace, strategies: readonly ReportStrategy[]): Markup | null {
+  // Lines are drawn over the events of the timeline, which has the same sample points.
+  const drawn = strategies.filter(({ cell, series }) => cell.fragmentation.length === series.event.length);
+  const size = (order: number): string => bytes(2 ** order * trace.pageSize);
+  const lines = (read: (strategy: ReportStrategy) => readonly (number | null)[]): Lines[] =>
+    sharing(drawn, read).map(({ value, strategies: own }) => ({ values: value, strategies: own }));
+  const charts = [
+    ...LINED.map((order) =>
+      linesChart(
+        trace,
+        `Unusable at order ${order} (${size(order)})`,
+        `Unusable free space index of order ${order}`,
+        'of free memory',
+        lines(({ cell }) => cell.fragmentation.map(({ unusableIndex }) => (unusableIndex[order] ?? 0) / 1000)),
+      ),
+    ),
+    linesChart(
+      trace,
+      `Free memory in whole ${size(HUGE_ORDER)} blocks`,
+      'Free-huge score',
+      'of what could be',
+      lines(({ cell }) => columnOf(cell, 'free_huge_ratio') ?? []),
+    ),
+  ].filter((chart) => chart !== null);
+  return charts.length === 0 ? null : markup`<div class="grid4">${charts}</div>`;
 }
 
 const ROW = 10.5;
@@ -165,6 +198,10 @@ function table(trace: ReportTrace, strategies: readonly ReportStrategy[]): Marku
           columns.map((order) => ((point.unusableIndex[order] ?? 0) / 1000).toFixed(3)),
         ),
         row(
+          'fragmentation',
+          columns.map((order) => ((point.fragmentationIndex[order] ?? 0) / 1000).toFixed(3)),
+        ),
+        row(
           'free blocks',
           columns.map((order) => grouped(point.freeBlocks[order] ?? 0)),
         ),
@@ -202,9 +239,10 @@ function body(trace: ReportTrace): Markup | null {
     .map(({ label: name, cell }) => `${name} ${Math.round((cell.fragmentation[cell.fragmentation.length - 1].unusableIndex[HUGE_ORDER] ?? 0) / 10)}\u00a0%`)
     .join(', ');
   return markup`<div class="grid3">${sharing(have, ({ cell }) => cell.fragmentation.map(({ event, unusableIndex }) => [event, unusableIndex])).map(({ strategies }) => heatMap(trace, strategies))}</div>
+    ${overTime(trace, have)}
     <p class="cap">At the end a request of order ${HUGE_ORDER} cannot use this much of free memory: ${said}.</p>
     <div class="grid3">${sharing(have, endsOf).map(({ strategies }) => blocksChart(trace, strategies, most))}</div>
-    <p class="cap">Free blocks by order at the peak and at the end. Strategies without blocks of their own: what their free frames would merge to.</p>
+    <p class="cap">Free blocks by order at the peak and at the end. Strategies without blocks of their own: what their free frames would merge to. Fragmentation index: -1 = a request would be served, towards 0 it fails for lack of memory, towards 1 because of fragmentation.</p>
     ${table(trace, have)}`;
 }
 

@@ -10,6 +10,8 @@ import type { ReportRun } from '../cells.js';
 import { assertDescribed } from '../cells.js';
 import { grouped } from '../format.js';
 import { answerSection } from './answer.js';
+import { blameSection } from './blame.js';
+import { contiguitySection } from './contiguity.js';
 import { cpusSection } from './cpus.js';
 import { fragmentationSection } from './fragmentation.js';
 import { lookupSection } from './lookup.js';
@@ -83,6 +85,8 @@ function chaptersOf(model: ReportModel): Chapter[] {
     lookupSection(model),
     pictureSection,
     fragmentationSection,
+    blameSection,
+    contiguitySection,
     workSection,
     cpusSection,
     ...(verified ? [] : [proofSection]),

@@ -159,7 +159,7 @@ browserSuite('report.html', [
     async (browser) => {
       const page = await open(browser, 'two', { javaScriptEnabled: false });
       const sections = await page.locator('section h2').allTextContents();
-      expect(sections).toHaveLength(12);
+      expect(sections).toHaveLength(14);
       const first = page.locator('.tr-0 svg.ch');
       expect(await first.count()).toBeGreaterThan(20);
       expect(await page.locator('#memory .tr-0').isVisible()).toBe(true);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'csv-parse/sync';
-import { processesCsv, resultsCsv, timelineCsv, timingCsv } from '../../reports/csv.js';
+import { blameCsv, contiguityCsv, fragmentationCsv, processesCsv, resultsCsv, timelineCsv, timingCsv } from '../../reports/csv.js';
 import type { CellResult, RunResult } from '../../core/replay/result.js';
 import { sampleMetrics, sampleRun, withMetric } from './sample-run.js';
 
@@ -112,6 +112,57 @@ describe('processes.csv', () => {
     const rows = read(processesCsv(run));
     expect(rows).toHaveLength(1 + run.cells.length * 5);
     expect(rows[4].slice(4, 8)).toEqual(['15206', '15203', 'sh -c "a, b"', String(run.cells[0].processes[3].rss_peak_bytes)]);
+  });
+});
+
+describe('fragmentation.csv', () => {
+  it('has one row a cell, sample point and order, with the indices as Linux prints them', () => {
+    const [header, ...rows] = read(fragmentationCsv(run));
+    expect(header).toEqual(['trace', 'arch', 'pmm', 'heap', 'event', 'order', 'free_blocks_count', 'unusable_free_index', 'fragmentation_index']);
+    expect(rows).toHaveLength(run.cells.length * 200 * 11);
+    const { event, freeBlocks, unusableIndex, fragmentationIndex } = run.cells[0].fragmentation[3];
+    expect(rows.slice(33, 44).map((row) => row.slice(4).map(Number))).toEqual(
+      freeBlocks.map((blocks, order) => [event, order, blocks, unusableIndex[order] / 1000, fragmentationIndex[order] / 1000]),
+    );
+  });
+});
+
+describe('blame.csv', () => {
+  it('has the holders of both moments, worst first, quoted; what no process holds has no pid', () => {
+    const [header, ...rows] = read(blameCsv(run));
+    expect(header).toEqual(
+      'trace,arch,pmm,heap,moment,event,rank,pid,command,mapping,kind,movable,blocks_count,blocks_alone_count,held_frames,first_event'.split(','),
+    );
+    const { peak, end } = run.cells[0].blame;
+    expect(rows).toHaveLength(run.cells.length * (peak.rows.length + end.rows.length));
+    const third = peak.rows[3];
+    expect(rows[3].slice(4)).toEqual(
+      ['peak', peak.event, 4, 15206, 'worker-3', '/srv/a "quoted", path', 'file', 'yes', third.blocks, third.alone, third.frames, third.first_event].map(
+        String,
+      ),
+    );
+    expect(rows[5].slice(4, 12)).toEqual(['peak', String(peak.event), '6', '', '', 'slab vma', 'kernel', 'no']);
+    expect(rows[peak.rows.length].slice(4, 7)).toEqual(['end', String(end.event), '1']);
+  });
+});
+
+describe('contiguity.csv', () => {
+  it('has one row a cell and process, coverage as shares', () => {
+    const [header, ...rows] = read(contiguityCsv(run));
+    expect(header.slice(4)).toEqual(
+      'pid,command,event,pages_count,ranges_count,ranges_80_count,ranges_90_count,ranges_99_count,largest_32_ratio,largest_64_ratio,largest_128_ratio,largest_256_ratio'.split(
+        ',',
+      ),
+    );
+    expect(rows).toHaveLength(run.cells.length * 14);
+    const { pages, covered } = run.cells[0].contiguity[3];
+    expect(rows[3].slice(4, 8)).toEqual(['15206', 'sh -c "a, b"', String(run.cells[0].contiguity[3].event), String(pages)]);
+    expect(Number(rows[3][12])).toBeCloseTo(covered[0] / pages, 9);
+  });
+
+  it('says nothing of the coverage of a process without pages', () => {
+    const none = { ...run.cells[0].contiguity[0], pages: 0, ranges: 0, toCover: [0, 0, 0], covered: [0, 0, 0, 0] };
+    expect(read(contiguityCsv(withCell({ contiguity: [none] })))[1].slice(7)).toEqual(['0', '0', '0', '0', '0', '', '', '', '']);
   });
 });
 

@@ -5,12 +5,15 @@
  * and the same options give the same run. It models nothing: shapes are drawn, not simulated.
  */
 import type { Metric } from '../../core/metrics/metric.js';
-import { FRAME_USES, RESULT_SCHEMA } from '../../core/replay/result.js';
+import { COVER_PERCENTS, FRAME_USES, LARGEST_RANGES, RESULT_SCHEMA } from '../../core/replay/result.js';
 import type {
+  Blame,
+  BlameRow,
   CellResult,
   Distribution,
   FragmentationPoint,
   MemoryPicture,
+  ProcessContiguity,
   RunResult,
   SamplePoint,
   SampleSummary,
@@ -143,7 +146,8 @@ function fragmentationAt(shape: Shape, index: number, pmm: string): Fragmentatio
     for (let o = order; o <= MAX_ORDER; o++) usable += freeBlocks[o] * 2 ** o;
     return free === 0 ? 0 : Math.round(((free - usable) * 1000) / free);
   });
-  return { event: point.event, freeBlocks, unusableIndex };
+  const fragmentationIndex = freeBlocks.map((_, order) => (freeBlocks.slice(order).some((count) => count > 0) ? -1000 : 1000 - order));
+  return { event: point.event, freeBlocks, unusableIndex, fragmentationIndex };
 }
 
 const hugeFree = (point: FragmentationPoint): number => point.freeBlocks[9] * HUGE + point.freeBlocks[10] * 2 * HUGE;
@@ -152,7 +156,7 @@ function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], 
   const now = ['event', 'time_ns', 'processes_count', 'anonymous_frames', 'file_frames', 'shared_frames', 'table_frames', 'kernel_frames', 'free_frames'];
   const perLevel = ['table_frames_level_', 'table_entries_level_'].flatMap((name) => [1, 2, 3, 4].map((level) => name + level));
   const counters = ['minor_faults_count', 'lookups_count', 'tlb_misses_count', 'walk_refs', 'pmm_allocs_count', 'pmm_frees_count', 'pmm_steps_count'];
-  const columns = now.concat('free_huge_frames', perLevel, counters, 'unusable_free_index_order_9');
+  const columns = now.concat('free_huge_frames', perLevel, counters, 'unusable_free_index_order_9', 'free_huge_ratio');
   const steps = 1 + scatterOf(pmm) * (pmm === 'free-stack' ? 0 : 2);
   const rows = shape.at.map((p, i) => {
     const allocs = Math.round(p.event * 0.8);
@@ -161,7 +165,7 @@ function timelineOf(shape: Shape, fragmentation: readonly FragmentationPoint[], 
     const frames = [p.event, p.event * 850, p.processes, p.anonymous, p.file, p.shared, p.table, p.kernel, shape.total - used(p), hugeFree(fragmentation[i])];
     const entries = [p.anonymous + p.file, p.tables[0], p.tables[1], p.tables[2]];
     const counts = [Math.round(p.event * 0.4), p.event * 3, Math.round(p.event * 0.4), reads, allocs, frees, Math.round((allocs + frees) * steps)];
-    return frames.concat(p.tables, entries, counts, fragmentation[i].unusableIndex[9] / 1000);
+    return frames.concat(p.tables, entries, counts, fragmentation[i].unusableIndex[9] / 1000, hugeFree(fragmentation[i]) / Math.max(1, shape.total - used(p)));
   });
   return { columns, rows };
 }
@@ -188,6 +192,52 @@ function pictureOf(shape: Shape, index: number, pmm: string): MemoryPicture {
     pieces.push(...row);
   }
   return { event: point.event, framesPerPiece: size, pieces };
+}
+
+/** Holders of broken blocks: processes and files, more of them than a report shows. */
+function blameOf(shape: Shape, index: number, pmm: string): Blame {
+  const { event, anonymous, kernel } = shape.at[index];
+  const broken = Math.round(PIECES * scatterOf(pmm) * 0.8);
+  const mappings = ['[anonymous]', '[heap]', '/usr/lib/x86_64-linux-gnu/libc.so.6', '/srv/a "quoted", path', 'page table (PT)', 'slab vma'];
+  const rows = Array.from({ length: 18 }, (_, i): BlameRow => {
+    const which = i % mappings.length;
+    const kind = which < 2 ? 'anonymous' : which < 4 ? 'file' : which === 4 ? 'table' : 'kernel';
+    const nobody = which === 5;
+    const blocks = Math.max(1, Math.round(broken / (i + 1)));
+    return {
+      pid: nobody ? null : 15203 + (i % 5),
+      command: nobody ? '' : `worker-${i % 5}`,
+      mapping: mappings[which],
+      kind,
+      movable: which < 4,
+      blocks,
+      alone: Math.round(blocks / (3 + i)),
+      frames: blocks * 3,
+      first_event: i === 5 ? -1 : i * 40,
+    };
+  });
+  const kinds = [
+    { kind: 'anonymous', movable: true, blocks: broken, alone: Math.round(broken / 2), frames: Math.min(anonymous, broken * 200) },
+    { kind: 'kernel', movable: false, blocks: Math.round(broken / 4), alone: 1, frames: Math.min(kernel, broken) },
+  ];
+  return { event, broken_blocks: broken, free_frames: broken * 250, pinned_blocks: Math.round(broken / 4), kinds, holders: 61, rows };
+}
+
+function contiguityOf(shape: Shape, index: number, pmm: string): ProcessContiguity[] {
+  return Array.from({ length: 14 }, (_, i) => {
+    const pages = Math.max(1, Math.round(shape.at[index].anonymous / (i + 2)));
+    const ranges = Math.max(1, Math.round(pages * scatterOf(pmm)));
+    const covered = LARGEST_RANGES.map((n) => Math.min(pages, Math.round((pages * n) / Math.max(n, ranges))));
+    return {
+      pid: 15203 + i,
+      command: i === 3 ? 'sh -c "a, b"' : `worker-${i}`,
+      event: shape.at[index].event,
+      pages,
+      ranges,
+      toCover: COVER_PERCENTS.map((percent) => Math.ceil((ranges * percent) / 100)),
+      covered,
+    };
+  });
 }
 
 function tablesOf(shape: Shape, index: number): TableLevel[] {
@@ -325,6 +375,8 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
       cow_breaks_count: 10 * i,
     })),
     fragmentation,
+    blame: { peak: blameOf(shape, peak, pmm), end: blameOf(shape, last, pmm) },
+    contiguity: contiguityOf(shape, peak, pmm),
     pictures: { peak: pictureOf(shape, peak, pmm), end: pictureOf(shape, last, pmm) },
     tables: { peak: tablesOf(shape, peak), end: tablesOf(shape, last) },
     distributions: distributionsOf(shape, pmm),

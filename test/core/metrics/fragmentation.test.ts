@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { contiguousRanges, fragmentationIndex, freeHugeScore, rangesToCover, unusableFreeIndex } from '../../../core/metrics/fragmentation.js';
+import { coverage, fragmentationIndex, freeHugeScore, indices, largestFreeBlock, unusableFreeIndex } from '../../../core/metrics/fragmentation.js';
+import { contiguousRanges, pagesInLongest, rangesToCover } from '../../oracle/fragmentation.js';
 
 const ORDERS = Array.from({ length: 11 }, (_, order) => order);
 
@@ -78,6 +79,46 @@ describe('fragmentation index', () => {
   it('is 0 when nothing is free', () => {
     expect(fragmentationIndex([0, 0], 4)).toBe(0);
   });
+
+  // Documentation/admin-guide/sysctl/vm.rst, extfrag_threshold: "Values tending towards 0 imply allocations would fail due to lack of memory, values towards 1000
+  // imply failures are due to fragmentation and -1 implies that the allocation will succeed".
+  it('goes as the kernel documents it: towards 0 for lack of memory, towards 1000 for fragmentation, -1000 when served', () => {
+    const pairs = (count: number): number[] => [0, count];
+    expect([1, 2, 4, 1000].map((count) => fragmentationIndex(pairs(count), 9))).toEqual([-3, 497, 747, 996]);
+    expect(fragmentationIndex([0, 0, 0, 0, 0, 0, 0, 0, 1], 9)).toBe(-500);
+    expect(fragmentationIndex([512], 9)).toBe(997);
+    expect(fragmentationIndex([512, 0, 0, 0, 0, 0, 0, 0, 0, 1], 9)).toBe(-1000);
+    expect(fragmentationIndex([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], 9)).toBe(-1000);
+  });
+
+  it('is exact where the products pass 2^32, and both indices of all orders come from one pass', () => {
+    const blocks = fc.array(fc.oneof(fc.nat(2 ** 20), fc.constant(0)), { minLength: 11, maxLength: 11 });
+    fc.assert(
+      fc.property(blocks, fc.nat(11), (all, above) => {
+        const free = all.map((n, order) => (order > above ? 0 : n));
+        const count = free.reduce((sum, n) => sum + BigInt(n), 0n);
+        const frames = free.reduce((sum, n, o) => sum + (BigInt(n) << BigInt(o)), 0n);
+        for (const order of ORDERS) {
+          const served = free.slice(order).some((n) => n > 0);
+          const index = count === 0n ? 0 : served ? -1000 : Number(1000n - (1000n + (frames * 1000n) / 2n ** BigInt(order)) / count);
+          expect(fragmentationIndex(free, order)).toBe(index);
+        }
+        expect(indices(free)).toEqual({
+          unusableIndex: ORDERS.map((order) => unusableFreeIndex(free, order)),
+          fragmentationIndex: ORDERS.map((order) => fragmentationIndex(free, order)),
+        });
+      }),
+    );
+  });
+});
+
+describe('largest free block', () => {
+  it('is the highest order that has one, in frames', () => {
+    expect(largestFreeBlock([])).toBe(0);
+    expect(largestFreeBlock([0, 0, 0])).toBe(0);
+    expect(largestFreeBlock([7, 0, 1, 0])).toBe(4);
+    expect(largestFreeBlock([1])).toBe(1);
+  });
 });
 
 describe('free-huge score', () => {
@@ -106,33 +147,37 @@ describe('contiguity', () => {
 
   it('needs the fewest ranges that cover the percentage', () => {
     const lengths = [1, 1, 1, 1, 1, 5, 10, 80];
-    expect([1, 80, 90, 95, 96, 99, 100].map((percent) => rangesToCover(lengths, percent))).toEqual([1, 1, 2, 3, 4, 7, 8]);
-    expect(rangesToCover([], 99)).toBe(0);
-    expect(rangesToCover(Int32Array.of(7), 99)).toBe(1);
+    const cover = (from: readonly number[], ...percents: number[]): readonly number[] => coverage(Float64Array.from(from), percents, []).toCover;
+    expect(cover(lengths, 1, 80, 90, 95, 96, 99, 100)).toEqual([1, 1, 2, 3, 4, 7, 8]);
+    expect(cover([], 99)).toEqual([0]);
+    expect(cover([7], 99)).toEqual([1]);
     // A hundred equal ranges: exactly the percentage.
     expect(
-      rangesToCover(
+      cover(
         Array.from({ length: 100 }, () => 3),
+        80,
         99,
       ),
-    ).toBe(99);
+    ).toEqual([80, 99]);
   });
 
-  it('leaves its argument as it is', () => {
-    const lengths = Float64Array.of(1, 9, 4);
-    rangesToCover(lengths, 80);
-    expect([...lengths]).toEqual([1, 9, 4]);
+  it('covers what the longest ranges hold', () => {
+    // The 32 longest of 40 ranges of 1 to 40 pages: 9 + ... + 40.
+    const lengths = Float64Array.from({ length: 40 }, (_, i) => i + 1);
+    expect(coverage(lengths, [], [32, 64])).toEqual({ total: 820, toCover: [], covered: [784, 820] });
+    expect(coverage(new Float64Array(0), [80], [32])).toEqual({ total: 0, toCover: [0], covered: [0] });
   });
 
   it('agrees with trying every number of longest ranges', () => {
+    const percents = fc.uniqueArray(fc.integer({ min: 1, max: 100 }), { maxLength: 4 }).map((all) => all.sort((a, b) => a - b));
+    const counts = fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { maxLength: 4 }).map((all) => all.sort((a, b) => a - b));
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 1000 }), { maxLength: 30 }), fc.integer({ min: 1, max: 100 }), (lengths, percent) => {
-        const total = lengths.reduce((a, b) => a + b, 0);
-        const longest = [...lengths].sort((a, b) => b - a);
-        const needed = Array.from({ length: lengths.length + 1 }, (_, n) => n).find(
-          (n) => longest.slice(0, n).reduce((a, b) => a + b, 0) * 100 >= total * percent,
-        );
-        expect(rangesToCover(lengths, percent)).toBe(needed);
+      fc.property(fc.array(fc.integer({ min: 1, max: 1000 }), { maxLength: 30 }), percents, counts, (lengths, wanted, numbers) => {
+        expect(coverage(Float64Array.from(lengths), wanted, numbers)).toEqual({
+          total: lengths.reduce((a, b) => a + b, 0),
+          toCover: wanted.map((percent) => rangesToCover(lengths, percent)),
+          covered: numbers.map((n) => pagesInLongest(lengths, n)),
+        });
       }),
     );
   });

@@ -2,6 +2,7 @@
 import { architectures } from '../../../arch/registry.js';
 import { heaps } from '../../../core/heap/registry.js';
 import { lookupConfig } from '../../../core/lookup/configs.js';
+import type { FrameAllocator } from '../../../core/pmm/allocator.js';
 import { memoryMapFromSize } from '../../../core/pmm/memory-map.js';
 import { pmms } from '../../../core/pmm/registry.js';
 import { makeReplayer } from '../../../core/replay/replayer.js';
@@ -23,6 +24,8 @@ export interface RigOptions {
   readonly cpus?: number;
   readonly policy?: string;
   readonly without?: readonly string[];
+  /** What stands between the machine and its PMM. */
+  readonly watch?: (pmm: FrameAllocator) => FrameAllocator;
 }
 export interface Rig {
   vmm: Vmm;
@@ -37,7 +40,7 @@ export function buildRig(options: RigOptions = {}): Rig {
   const map = memoryMapFromSize(memory);
   const vmm = makeVmm({
     arch: architectures.get('x86-64'),
-    pmm: pmms.get(pmm).create({ map, cpus, seed: 1 }),
+    pmm: (options.watch ?? ((made) => made))(pmms.get(pmm).create({ map, cpus, seed: 1 })),
     map,
     lookup: lookupConfig('default'),
     cpus,

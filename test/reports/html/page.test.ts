@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CellResult, RunResult } from '../../../core/replay/result.js';
 import { metrics as registered } from '../../../core/metrics/registry.js';
+import { grouped } from '../../../reports/format.js';
 import { reportHtml } from '../../../reports/html/page.js';
 import { sampleMetrics, sampleRun } from '../sample-run.js';
 import { sampleVerification } from '../sample-verification.js';
@@ -27,7 +28,22 @@ describe('report.html', () => {
   });
 
   it('has every section, numbered, and a link to each', () => {
-    const ids = ['answer', 'overview', 'matrix', 'memory', 'tables', 'lookup', 'picture', 'fragmentation', 'work', 'proof', 'losses', 'repeat'];
+    const ids = [
+      'answer',
+      'overview',
+      'matrix',
+      'memory',
+      'tables',
+      'lookup',
+      'picture',
+      'fragmentation',
+      'blame',
+      'contiguity',
+      'work',
+      'proof',
+      'losses',
+      'repeat',
+    ];
     expect([...page.matchAll(/<section id="(\w+)"/g)].map((m) => m[1])).toEqual(ids);
     expect([...page.matchAll(/<a href="#(\w+)"><span>/g)].map((m) => m[1])).toEqual(ids);
   });
@@ -43,6 +59,8 @@ describe('report.html', () => {
         ...changed((cell) => ({
           config: { ...cell.config, trace: evil, pmm: `${cell.config.pmm}${evil}` },
           processes: cell.processes.map((p) => ({ ...p, command: evil })),
+          blame: { ...cell.blame, end: { ...cell.blame.end, rows: cell.blame.end.rows.map((row) => ({ ...row, command: evil, mapping: evil })) } },
+          contiguity: cell.contiguity.map((p) => ({ ...p, command: evil })),
           losses: [{ cause: evil, count: 1, first: evil }],
           oom: evil,
         })),
@@ -65,6 +83,25 @@ describe('report.html', () => {
     expect(rowOf('PMM steps per operation').match(/● best/g)).toHaveLength(1);
     expect(rowOf('PMM steps per operation').match(/○ worst/g)).toHaveLength(1);
     expect(withoutTags(section(page, 'overview'))).toContain('free-stack 2.10×');
+  });
+
+  it('shows who keeps blocks broken, strategies side by side, and of what cannot be moved the worst as well', () => {
+    const text = section(page, 'blame');
+    expect(text.match(/<h4>Worst near the peak/g)).toHaveLength(2);
+    // Nine holders, and three that cannot be moved if there are not so many among them, for two moments and two traces.
+    const holders = [...text.matchAll(/<tr> <th scope="row">(?:worker|kernel)/g)].length;
+    expect(holders).toBeGreaterThanOrEqual(4 * 9);
+    expect(holders).toBeLessThanOrEqual(4 * 12);
+    expect(text.match(/<small>pinned<\/small>/g)!.length).toBeGreaterThanOrEqual(4 * 3);
+    const { end } = run.cells[0].blame;
+    expect(text).toContain(`<td>${grouped(end.broken_blocks)}</td> <td>${grouped(end.pinned_blocks)}</td>`);
+  });
+
+  it('shows few of many processes in the table of ranges and says so', () => {
+    const text = section(page, 'contiguity');
+    expect(withoutTags(text)).toContain('The 10 largest of 14 processes; all are in contiguity.csv.');
+    const { pages, covered } = run.cells[0].contiguity[0];
+    expect(withoutTags(text)).toContain(`${((covered[0] / pages) * 100).toFixed(1)} %`);
   });
 
   it('says why a value is missing', () => {
@@ -107,9 +144,12 @@ describe('report.html', () => {
   });
 
   it('leaves out sections that no trace fills, and lives with timelines of one point or none', () => {
+    const unbroken = { event: 0, broken_blocks: 0, free_frames: 0, pinned_blocks: 0, kinds: [], holders: 0, rows: [] };
     const bare = changed((cell) => ({
       timeline: { columns: ['event'], rows: [] },
       fragmentation: [],
+      blame: { peak: unbroken, end: unbroken },
+      contiguity: [],
       distributions: [],
       samples: [],
       sampleSummary: [],
