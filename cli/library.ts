@@ -26,6 +26,8 @@ export interface ReplayOptions {
   readonly traces: readonly string[];
   readonly arch?: string | readonly string[];
   readonly pmm?: string | readonly string[];
+  /** Seconds that a PMM of your own may take without any progress. */
+  readonly pmmTimeout?: number;
   readonly heap?: string | readonly string[];
   readonly policy?: string;
   /** Rules of the policy to leave out. */
@@ -145,6 +147,8 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'memory':
     case 'memmap':
     case 'tlb':
+    case 'pmm-timeout':
+      return options.pmmTimeout?.toString();
     case 'cpus':
     case 'spread':
     case 'workers':
