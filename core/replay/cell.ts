@@ -118,6 +118,17 @@ export interface CellHooks {
 
 /** Replays a trace on a configuration. Throws UserError for what the user can mend, Error for a broken invariant (with the event's number). */
 export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): CellResult {
+  const strategy = hooks.strategy ?? pmms.get(spec.pmm);
+  try {
+    return replayedOn(strategy, trace, spec, hooks);
+  } catch (error) {
+    if (!(error instanceof PmmViolation)) throw error;
+    const remedy = `framewalk check-pmm ${spec.pmm} looks for the shortest sequence that shows it`;
+    throw new UserError(`${trace.name} on ${strategy.name}: ${error.message}; ${remedy}`, { cause: error });
+  }
+}
+
+function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: CellHooks): CellResult {
   const began = performance.now();
   const cpuBegan = threadCpu();
   const captured = trace.header.captured;
@@ -127,7 +138,6 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
   const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
-  const strategy = hooks.strategy ?? pmms.get(spec.pmm);
   const { vmm, observer, cpuCounts } = build(spec, strategy, trace.header);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
@@ -172,11 +182,6 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
       try {
         replayed += replayer.run(row, due, base);
       } catch (error) {
-        if (error instanceof PmmViolation)
-          throw new UserError(
-            `${trace.name} on ${strategy.name}: at event ${machine.rejections.event[0]!}: ${error.message}; framewalk check-pmm ${spec.pmm} looks for the shortest sequence that shows it`,
-            { cause: error },
-          );
         if (!(error instanceof OutOfFrames)) throw atEvent(error, machine.rejections.event[0]!);
         stopped = true;
       }
@@ -344,6 +349,7 @@ function hasHeap(trace: Trace): boolean {
 }
 
 function atEvent(error: unknown, event: number): unknown {
+  if (error instanceof PmmViolation) return new PmmViolation(`at event ${event}: ${error.message}`, { cause: error });
   if (error instanceof UserError || !(error instanceof Error)) return error;
   return new Error(`at event ${event}: ${error.message}`, { cause: error });
 }

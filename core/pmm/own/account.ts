@@ -37,13 +37,16 @@ export function keepAccount(own: OwnAllocator, map: MemoryMap): FrameAllocator {
   function complain(first: number, order: number): never {
     const size = 2 ** order;
     const what = framesOf(first, size);
-    if (!Number.isInteger(first) || first >= frames) throw new PmmViolation(`hands out ${what}, beyond the end of memory (${frames} frames)`);
+    if (!Number.isInteger(first)) throw new PmmViolation(`hands out ${first}, which is no frame number`);
+    if (first >= frames) throw new PmmViolation(`hands out ${what}, beyond the end of memory (${frames} frames)`);
     if (aligned && first % size !== 0) throw new PmmViolation(`hands out ${what} for order ${order}, which are not aligned to their size`);
     if (usableIn(map, first, size) !== size) {
       let f = first;
       while (isUsable(map, f)) f++;
       throw new PmmViolation(
-        f >= frames ? `hands out ${what}, which reach beyond the end of memory (${frames} frames)` : `hands out ${what}, of which frame ${f} is in no usable range`,
+        f >= frames
+          ? `hands out ${what}, which reach beyond the end of memory (${frames} frames)`
+          : `hands out ${what}, of which frame ${f} is in no usable range`,
       );
     }
     let f = first;

@@ -54,6 +54,6 @@ export async function loadOwn(file: string): Promise<OwnStrategy> {
     const raw: OwnStrategy['raw'] = (options) => instantiate(module, options);
     return { ...common, title: 'a module of your own', source: file, raw, create: (options) => named(() => keepAccount(raw(options), options.map)) };
   }
-  const { title, source, create: raw } = await loadModule(path);
+  const { title, source, create: raw } = await loadModule(path, file);
   return { ...common, title, source, raw, create: (options) => named(() => keepAccount(raw(options), options.map)) };
 }

@@ -27,22 +27,32 @@ function stripTypes(): void {
   typesAreStripped = true;
 }
 
-/** Loads the module. UserError names the file and what is wrong with it. */
-export async function loadModule(path: string): Promise<OwnModule> {
+/** What a loader says, in one line: some draw a picture of the place. */
+function oneLine(error: unknown): string {
+  const said = error instanceof Error ? error.message : String(error);
+  const first = said.split('\n').find((line) => line.trim() !== '') ?? 'no reason given';
+  const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : '';
+  return `${name}${first.trim().replace(/^x /, '')}`;
+}
+
+/** Loads the module at `path`. UserError names `file`, as the user gave it, and what is wrong with it. */
+export async function loadModule(path: string, file: string): Promise<OwnModule> {
   if (/\.[mc]?ts$/.test(path)) stripTypes();
   let exported: Fields;
   try {
     exported = (await import(pathToFileURL(path).href)) as Fields;
   } catch (error) {
-    throw new UserError(`${path}: cannot be loaded: ${error instanceof Error ? `${error.name}: ${error.message.split('\n')[0]}` : String(error)}`, { cause: error });
+    throw new UserError(`${file}: cannot be loaded: ${oneLine(error)}`, { cause: error });
   }
   const strategy = exported['default'] ?? exported['strategy'];
-  if (!isObject(strategy)) throw new UserError(`${path}: exports no strategy; expected export default { create({ map, cpus, seed }) { ... } }`);
+  if (!isObject(strategy)) throw new UserError(`${file}: exports no strategy; expected export default { create({ map, cpus, seed }) { ... } }`);
   const create = strategy['create'];
   if (typeof create !== 'function')
-    throw new UserError(`${path}: its strategy has no function create; expected export default { create({ map, cpus, seed }) { return { maxOrder, allocate, free } } }`);
+    throw new UserError(
+      `${file}: its strategy has no function create; expected export default { create({ map, cpus, seed }) { return { maxOrder, allocate, free } } }`,
+    );
   const text = (key: string, otherwise: string): string => (typeof strategy[key] === 'string' ? strategy[key] : otherwise);
-  return { title: text('title', 'a module of your own'), source: text('source', path), create: (options) => checked(create.call(strategy, options)) };
+  return { title: text('title', 'a module of your own'), source: text('source', file), create: (options) => checked(create.call(strategy, options)) };
 }
 
 const OPTIONAL_FUNCTIONS = ['freeFrames', 'steps', 'validate', 'sharedUses'];
