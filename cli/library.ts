@@ -130,6 +130,8 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
       return options.traceMemory?.toString();
     case 'window':
       return options.window === undefined ? undefined : `${options.window[0]}..${options.window[1]}`;
+    case 'pmm-timeout':
+      return options.pmmTimeout?.toString();
     case 'matrix':
     case 'out':
     case 'json':
@@ -147,8 +149,6 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'memory':
     case 'memmap':
     case 'tlb':
-    case 'pmm-timeout':
-      return options.pmmTimeout?.toString();
     case 'cpus':
     case 'spread':
     case 'workers':

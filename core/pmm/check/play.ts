@@ -1,6 +1,6 @@
 /**
  * One sequence of requests on a fresh allocator, judged: what it answers by the account (core/pmm/own/account.ts), how many frames it says are free, and
- * whether everything can be had again after everything came back.
+ * whether it gives what a fresh one gave when nothing is in use; if wanted, everything is given back and asked for at the end.
  */
 import { UserError } from '../../../traces/event.js';
 import type { FrameAllocator } from '../allocator.js';
@@ -66,6 +66,9 @@ function drain(pmm: FrameAllocator, order: number, cpus: number): number {
   return n;
 }
 
+/** Asks for nothing that a fresh allocator might not give. */
+const UNKNOWN: Capacity = { frames: 0, order: -1, blocks: 0 };
+
 /** What a fresh allocator gives; null where it breaks its contract already when it is asked for all it has. */
 export function capacityOf(make: Make, map: MemoryMap, cpus: number): Capacity | null {
   try {
@@ -87,9 +90,16 @@ function measured(make: Make, map: MemoryMap, cpus: number): Capacity {
   return { frames, order: 0, blocks: frames };
 }
 
-/** Plays the steps; null when nothing is wrong. */
-export function play(make: Make, map: MemoryMap, cpus: number, known: Capacity | null, steps: readonly Step[], watch: Watch): Fault | null {
-  const capacity = known ?? { frames: 0, order: 0, blocks: 0 };
+/** A memory, its CPUs, and what a fresh allocator gives of it; null where that is not known. */
+export interface Place {
+  readonly map: MemoryMap;
+  readonly cpus: number;
+  readonly capacity: Capacity | null;
+}
+
+/** Plays the steps; null when nothing is wrong. `toTheEnd`: all comes back then, and all there is is asked for. */
+export function play(make: Make, { map, cpus, capacity: known }: Place, steps: readonly Step[], toTheEnd: boolean, watch: Watch): Fault | null {
+  const capacity = known ?? UNKNOWN;
   const answers: (number | null)[] = [];
   let made = 0;
   let afterwards = false;
@@ -113,24 +123,28 @@ export function play(make: Make, map: MemoryMap, cpus: number, known: Capacity |
         if (first >= 0) given.set(made, first);
         else if (step === 0 && cpus === 1 && capacity.frames > held(pmm))
           throw new Faulty(`says that no frame is left, when ${capacity.frames - held(pmm)} are`);
+        else if (step <= capacity.order && held(pmm) === 0)
+          throw new Faulty(`gives no block of order ${step} when nothing is in use, which it gave when it was fresh (free blocks are not joined, or lost)`);
       }
       checkCount(own, pmm);
     }
+    if (!toTheEnd) return null;
     afterwards = true;
     watch(steps, steps.length);
     for (const [at, first] of given) pmm.free(first, steps[at]!, 0);
     checkCount(own, pmm);
     own.validate?.();
-    const blocks = drain(pmm, capacity.order, cpus);
+    const order = Math.max(0, capacity.order);
+    const blocks = drain(pmm, order, cpus);
     if (blocks < capacity.blocks)
       throw new Faulty(
-        capacity.order === 0
+        order === 0
           ? `loses frames: when everything has come back, ${blocks} of ${capacity.blocks} can be had`
-          : `loses blocks of order ${capacity.order}: when everything has come back, ${blocks} of ${capacity.blocks} can be had (free blocks are not joined, or lost)`,
+          : `loses blocks of order ${order}: when everything has come back, ${blocks} of ${capacity.blocks} can be had (free blocks are not joined, or lost)`,
       );
     const rest = drain(pmm, 0, cpus);
-    if (blocks * 2 ** capacity.order + rest < capacity.frames)
-      throw new Faulty(`loses frames: when everything has come back, ${blocks * 2 ** capacity.order + rest} of ${capacity.frames} can be had`);
+    if (blocks * 2 ** order + rest < capacity.frames)
+      throw new Faulty(`loses frames: when everything has come back, ${blocks * 2 ** order + rest} of ${capacity.frames} can be had`);
     return null;
   } catch (error) {
     const what = error instanceof UserError ? error.message : `throws ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;

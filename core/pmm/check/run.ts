@@ -1,5 +1,6 @@
-/** Checks an allocator in a thread of its own, with a limit for what never returns. */
-import { Worker } from 'node:worker_threads';
+/** Checks an allocator in a worker of its own, with a limit for what never returns. */
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
 import { UserError } from '../../../traces/event.js';
 import type { FrameRange } from '../memory-map.js';
 import { givenAt, isGiveBack, type Step } from './play.js';
@@ -15,6 +16,7 @@ export const enum Cell {
   steps = 8,
 }
 const CELLS = 4096;
+const LOOK_MS = 100;
 
 export interface CheckTask {
   readonly name: string;
@@ -92,30 +94,29 @@ function standstill(cells: Int32Array): Finding {
 /** Checks the PMM of that name or file. UserError for one that cannot be loaded; an AbortError when the signal fires. */
 export async function checkPmm(name: string, { seed, timeout, signal }: CheckOptions): Promise<CheckResult> {
   const cells = new Int32Array(new SharedArrayBuffer(CELLS * 4));
-  const task: CheckTask = { name, seed, cells };
-  const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData: task });
-  let timer: NodeJS.Timeout | undefined;
+  const pool = new Piscina<CheckTask, CheckAnswer>({ filename: fileURLToPath(new URL('./thread.js', import.meta.url)), minThreads: 1, maxThreads: 1 });
+  const stuck = new AbortController();
+  let last = -1;
+  let since = performance.now();
+  const timer = setInterval(() => {
+    const beat = Atomics.load(cells, Cell.beat);
+    if (beat !== last) since = performance.now();
+    else if (performance.now() - since > timeout * 1000) stuck.abort();
+    last = beat;
+  }, LOOK_MS);
   try {
-    const answer = await new Promise<CheckAnswer>((resolve, reject) => {
-      let last = -1;
-      let since = performance.now();
-      timer = setInterval(() => {
-        const beat = Atomics.load(cells, Cell.beat);
-        if (beat !== last) since = performance.now();
-        else if (performance.now() - since > timeout * 1000) resolve({ finding: standstill(cells), sequences: 0, requests: beat });
-        last = beat;
-      }, 100);
-      signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')), { once: true });
-      worker.on('message', resolve);
-      worker.on('error', reject);
-      worker.on('exit', () => reject(new UserError(`${name}: its thread ended before the check did`)));
-    });
+    const answer = await pool
+      .run({ name, seed, cells }, { signal: signal === undefined ? stuck.signal : AbortSignal.any([signal, stuck.signal]) })
+      .catch((error: unknown): CheckAnswer => {
+        if (stuck.signal.aborted && signal?.aborted !== true) return { finding: standstill(cells), sequences: 0, requests: last };
+        throw error;
+      });
     if ('userError' in answer) throw new UserError(answer.userError);
     const { finding, sequences, requests } = answer;
     const violation = finding === null ? null : readable(finding);
     return { pmm: name, keeps: finding === null, sequences, requests, memories: MEMORIES.length, violation };
   } finally {
     clearInterval(timer);
-    await worker.terminate();
+    await pool.destroy();
   }
 }

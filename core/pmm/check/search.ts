@@ -1,6 +1,7 @@
 /**
  * Looks for a sequence of requests on which an allocator breaks its contract: first every short sequence, the shortest first, over two small memories; then
- * long ones at random over a larger memory too, of which a fault is cut down step by step. The same for the same allocator and seed.
+ * the shortest of them with all that is held given back and all there is asked for at the end, which shows what got lost; then long ones at random over a
+ * larger memory too, of which a fault is cut down step by step. The same for the same allocator and seed.
  */
 import { memoryMapFromRanges, type MemoryMap } from '../memory-map.js';
 import { capacityOf, giveBack, givenAt, isGiveBack, play, type Capacity, type Fault, type Make, type Step, type Watch } from './play.js';
@@ -20,10 +21,15 @@ export const MEMORIES: readonly MemoryMap[] = [
 ];
 const LARGE = MEMORIES.length - 1;
 
-/** Sequences that are tried one after the other, and those at random over each memory and number of CPUs. */
-const SHORT_SEQUENCES = 6_000;
-/** Up to this length sequences have blocks of four and of the largest order too, which multiplies them. */
-const ALL_ORDERS = 4;
+/**
+ * By the length of a sequence: how many of the orders 0, 1, 2, largest it has requests of. The number of sequences grows as about (orders + length / 2)^length:
+ * 1384 of length 6 over two orders, which only the first memory is asked.
+ */
+const ORDERS_BY_LENGTH = [4, 4, 4, 4, 3, 2, 2];
+const ONE_MEMORY = 6;
+/** Length of the sequences that are tried to the end. */
+const TO_THE_END = 3;
+/** Sequences at random over each memory and number of CPUs. */
 const RANDOM_SEQUENCES = 24;
 const RANDOM_STEPS = 240;
 /** Tries to make a sequence shorter. */
@@ -106,11 +112,11 @@ export function search(make: Make, maxOrder: number, seed: number, started: (mem
     }
     return known;
   };
-  const tried = (memory: number, cpus: number, steps: readonly Step[]): Fault | null => {
+  const tried = (memory: number, cpus: number, steps: readonly Step[], toTheEnd = true): Fault | null => {
     count++;
     requests += steps.length;
     started(memory, cpus);
-    return play(make, MEMORIES[memory]!, cpus, capacity(memory, cpus), steps, watch);
+    return play(make, { map: MEMORIES[memory]!, cpus, capacity: capacity(memory, cpus) }, steps, toTheEnd, watch);
   };
   const found = (memory: number, cpus: number, steps: readonly Step[], { what, steps: made, afterwards, answers }: Fault): Outcome => ({
     finding: { what, memory, cpus, steps: steps.slice(0, Math.max(made, answers.length)), afterwards, answers },
@@ -137,7 +143,6 @@ export function search(make: Make, maxOrder: number, seed: number, started: (mem
     return found(memory, cpus, steps, now);
   };
 
-  const orders = [...new Set([0, 1, 2, maxOrder].filter((order) => order <= maxOrder))];
   /** Frames that a fresh allocator gives; as many as there are where that is not known. */
   const frames = (memory: number, cpus: number): number => capacity(memory, cpus)?.frames ?? MEMORIES[memory]!.usableFrames;
   const topOrder = (memory: number, cpus: number): number => capacity(memory, cpus)?.order ?? maxOrder;
@@ -148,14 +153,24 @@ export function search(make: Make, maxOrder: number, seed: number, started: (mem
   // Some allocators keep more for themselves than a small memory has.
   const small = [0, 1].filter((memory) => frames(memory, 1) >= 16);
   const memories = small.length > 0 ? small : [LARGE];
-  for (let length = 1, left = SHORT_SEQUENCES; left > 0; length++) {
+  const short = (length: number, memory: number, toTheEnd: boolean): Outcome | null => {
+    const orders = [...new Set([0, 1, 2, topOrder(memory, 1)])].filter((order) => order <= maxOrder).slice(0, ORDERS_BY_LENGTH[length]);
+    for (const steps of sequences(length, orders)) {
+      const fault = tried(memory, 1, steps, toTheEnd);
+      if (fault !== null) return found(memory, 1, steps, fault);
+    }
+    return null;
+  };
+  for (let length = 1; length < ORDERS_BY_LENGTH.length; length++) {
+    for (const memory of length < ONE_MEMORY ? memories : memories.slice(0, 1)) {
+      const outcome = short(length, memory, false);
+      if (outcome !== null) return outcome;
+    }
+  }
+  for (let length = 0; length <= TO_THE_END; length++) {
     for (const memory of memories) {
-      const wanted = orders.filter((order) => order <= (length > ALL_ORDERS ? 1 : Math.max(2, topOrder(memory, 1))));
-      for (const steps of sequences(length, wanted)) {
-        if (left-- <= 0) break;
-        const fault = tried(memory, 1, steps);
-        if (fault !== null) return found(memory, 1, steps, fault);
-      }
+      const outcome = short(length, memory, true);
+      if (outcome !== null) return outcome;
     }
   }
   const random = makeRandom(seed);

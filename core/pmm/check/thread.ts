@@ -1,5 +1,4 @@
-/** The thread in which an allocator is checked, so that one that never returns can be ended. Answers with a CheckAnswer. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The worker in which an allocator is checked, so that one that never returns can be ended. */
 import { UserError } from '../../../traces/event.js';
 import { loadOwn } from '../own/load.js';
 import { isOwnFile } from '../own/names.js';
@@ -9,9 +8,7 @@ import type { CheckAnswer, CheckTask } from './run.js';
 import { Cell } from './run.js';
 import { search } from './search.js';
 
-const { name, seed, cells } = workerData as CheckTask;
-
-async function answer(): Promise<CheckAnswer> {
+async function outcome({ name, seed, cells }: CheckTask): Promise<CheckAnswer> {
   const raw = isOwnFile(name) ? (await loadOwn(name)).raw : pmms.get(name).create;
   // Each request is a sign of life: the limit is one for a single request.
   const make: Make = (map, cpus) => {
@@ -48,9 +45,11 @@ async function answer(): Promise<CheckAnswer> {
   );
 }
 
-try {
-  parentPort?.postMessage(await answer());
-} catch (error) {
-  if (!(error instanceof UserError)) throw error;
-  parentPort?.postMessage({ userError: error.message } satisfies CheckAnswer);
+export default async function check(task: CheckTask): Promise<CheckAnswer> {
+  try {
+    return await outcome(task);
+  } catch (error) {
+    if (error instanceof UserError) return { userError: error.message };
+    throw error;
+  }
 }

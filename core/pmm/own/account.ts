@@ -6,7 +6,8 @@
  * the parts are free for the ledger and cannot be had.
  *
  *     bits     a bit a frame: in use (held.ts)
- *     head     first frame of the block of several frames that a frame was handed out in, plus one; 0: a block of its own
+ *     joint    a bit a frame: it was handed out in a block of several
+ *     head     of those: first frame of the block
  *     left     by first frame: frames of the block that are still in use
  */
 import { EINVAL } from '../../../arch/arch.js';
@@ -23,6 +24,7 @@ export function keepAccount(own: OwnAllocator, map: MemoryMap): FrameAllocator {
   const aligned = own.unaligned !== true;
   const held = makeHeld(map);
   const { bits } = held;
+  const joint = reserveInt32(bits.length);
   const head = reserveInt32(map.frames);
   const left = reserveInt32(map.frames);
   const orderOf = reserveUint8(map.frames);
@@ -30,6 +32,7 @@ export function keepAccount(own: OwnAllocator, map: MemoryMap): FrameAllocator {
   const total = own.freeFrames === undefined ? map.usableFrames : Math.trunc(own.freeFrames());
   if (!(total >= 0 && total <= map.usableFrames))
     throw new PmmViolation(`says that ${total} frames are free at the start, of a memory that has ${map.usableFrames}`);
+  const { allocate: ownAllocate, free: ownFree } = own;
   const whole = map.usable.length === 1 && map.usable[0]!.first === 0;
   const { frames } = map;
 
@@ -57,11 +60,10 @@ export function keepAccount(own: OwnAllocator, map: MemoryMap): FrameAllocator {
   function allocate(order: number, kind: number, cpu: number, near: number, owner: number): number {
     calls[0]! += 1;
     if (order < 0 || order > maxOrder) return -1;
-    const first = own.allocate(order, kind, cpu, near, owner);
+    const first = ownAllocate(order, kind, cpu, near, owner);
     if (first < 0) return -1;
     if (order !== 0) return takeBlock(first, order);
-    const word = first >>> 5;
-    if (first >= frames || ((bits[word]! >>> (first & 31)) & 1) !== 0 || (!whole && !isUsable(map, first)) || first !== (first | 0)) complain(first, 0);
+    if (first !== (first | 0) || first >= frames || ((bits[first >>> 5]! >>> first) & 1) !== 0 || (!whole && !isUsable(map, first))) complain(first, 0);
     held.take(first, 0);
     return first;
   }
@@ -71,14 +73,17 @@ export function keepAccount(own: OwnAllocator, map: MemoryMap): FrameAllocator {
     if (!Number.isInteger(first) || first + size > frames || (aligned && first % size !== 0) || usableIn(map, first, size) !== size) complain(first, order);
     for (let f = first; f < first + size; f++) if (held.isFree(f) === 0) complain(first, order);
     for (let f = first; f < first + size; f++) held.take(f, 0);
-    head.fill(first + 1, first, first + size);
+    for (let f = first; f < first + size; f++) {
+      joint[f >>> 5] = joint[f >>> 5]! | (1 << f);
+      head[f] = first;
+    }
     left[first] = size;
     orderOf[first] = order;
     return first;
   }
 
   function give(frame: number, order: number, cpu: number): void {
-    const code = own.free(frame, order, cpu);
+    const code = ownFree(frame, order, cpu);
     if (code !== 0) throw new PmmViolation(`answers ${code} when ${framesOf(frame, 2 ** order)}, which it handed out, ${order === 0 ? 'comes' : 'come'} back`);
   }
 
@@ -105,16 +110,16 @@ export function keepAccount(own: OwnAllocator, map: MemoryMap): FrameAllocator {
 
   /** A frame that is marked as free by now goes back, or its block does if it was the last. */
   function giveFrame(frame: number, cpu: number): void {
-    const first = head[frame]! - 1;
-    if (first < 0) {
+    if (((joint[frame >>> 5]! >>> frame) & 1) === 0) {
       give(frame, 0, cpu);
       return;
     }
+    const first = head[frame]!;
     const rest = left[first]! - 1;
     left[first] = rest;
     if (rest > 0) return;
     const order = orderOf[first]!;
-    head.fill(0, first, first + 2 ** order);
+    for (let f = first; f < first + 2 ** order; f++) joint[f >>> 5] = joint[f >>> 5]! & ~(1 << f);
     give(first, order, cpu);
   }
 

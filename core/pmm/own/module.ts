@@ -69,7 +69,7 @@ function checked(value: unknown): OwnAllocator {
   const wrong = OPTIONAL_FUNCTIONS.find((name) => value[name] !== undefined && typeof value[name] !== 'function');
   if (wrong !== undefined) throw new PmmViolation(`its allocator's ${wrong} is not a function`);
   if (value['near'] !== undefined && value['near'] !== 'superpage' && value['near'] !== 'mapping')
-    throw new PmmViolation(`its allocator's near is ${String(value['near'])}; expected 'superpage' or 'mapping'`);
+    throw new PmmViolation(`its allocator's near is ${JSON.stringify(value['near'])}; expected 'superpage' or 'mapping'`);
   const own = value as unknown as OwnAllocator;
   const answer = (what: string, number: unknown): number => {
     if (typeof number === 'number') return number;

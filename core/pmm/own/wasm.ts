@@ -123,14 +123,32 @@ export function instantiate(module: WebAssembly.Module, { map, cpus }: PmmOption
     }
   }
 
+  /** The usual module, which is told of nothing but the order: a call costs little more than the call. */
+  function allocateOrder(order: number): number {
+    try {
+      const frame = alloc(order);
+      return frame === -1 ? -1 : frame >>> 0;
+    } catch (error) {
+      return trapped(error, 'pmm_alloc');
+    }
+  }
+  function freeBlock(frame: number, order: number): number {
+    try {
+      return give(frame, order);
+    } catch (error) {
+      return trapped(error, 'pmm_free');
+    }
+  }
+  const plain = allocHint === undefined && switchCpu === null;
+
   return {
     maxOrder,
     unaligned: (flags & Flag.unaligned) !== 0,
-    allocate,
-    free,
+    allocate: plain ? allocateOrder : allocate,
+    free: switchCpu === null ? freeBlock : free,
     ...(allocHint === undefined ? {} : { near: 'superpage' as const }),
     ...(freeFrames === undefined ? {} : { freeFrames: () => guarded('pmm_free_frames', () => freeFrames() >>> 0) }),
-    ...(stepsOf === undefined ? {} : { steps: () => guarded('pmm_steps', () => Number(stepsOf())) }),
+    ...(stepsOf === undefined ? {} : { steps: () => guarded('pmm_steps', () => stepsOf()) }),
   };
 }
 

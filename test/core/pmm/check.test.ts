@@ -14,22 +14,25 @@ async function makerOf(file: string): Promise<Make> {
   return (map, cpus) => raw({ map, cpus, seed: 1 });
 }
 
+const LOST = (order: number): string =>
+  `gives no block of order ${order} when nothing is in use, which it gave when it was fresh (free blocks are not joined, or lost)`;
+
 /** What it says, the steps (allocate: the order; give back: -1 - step), whether it shows only afterwards, and over which memory. */
 const EXPECTED: Record<string, readonly [what: string, steps: readonly number[], afterwards: boolean, memory: number]> = {
-  'beyond-the-end': ['hands out frame 64, beyond the end of memory (64 frames)', [0], true, 0],
-  'double-hand-out': ['hands out frame 0, of which frame 0 is in use', [0], true, 0],
+  'beyond-the-end': ['hands out frame 64, beyond the end of memory (64 frames)', [], true, 0],
+  'double-hand-out': ['hands out frame 0, of which frame 0 is in use', [0, 0], false, 0],
   empty: ['hands out nothing of a memory of 5048 frames', [0], false, 2],
-  'frees-one-frame': ['loses blocks of order 6: when everything has come back, 0 of 1 can be had (free blocks are not joined, or lost)', [1], true, 0],
+  'frees-one-frame': [LOST(6), [1, -1, 6], false, 0],
   'frees-too-much': ['hands out frames 0 to 1, of which frame 1 is in use', [0, 0, -1, 1], false, 0],
-  'gives-up': ['says that no block of order 0 is left, and then hands out frame 3', [0], true, 0],
+  'gives-up': ['says that no block of order 0 is left, and then hands out frame 3', [], true, 0],
   'half-a-frame': ['hands out 0.5, which is no frame number', [0], false, 0],
   'ignores-holes': ['hands out frame 0, of which frame 0 is in no usable range', [0], false, 1],
-  'lost-half': ['loses blocks of order 6: when everything has come back, 0 of 1 can be had (free blocks are not joined, or lost)', [0], true, 0],
+  'lost-half': [LOST(6), [0, -1, 6], false, 0],
   misaligned: ['hands out frames 3 to 4 for order 1, which are not aligned to their size', [1], false, 1],
-  'no-merge': ['loses blocks of order 6: when everything has come back, 0 of 1 can be had (free blocks are not joined, or lost)', [0], true, 0],
-  'no-order-check': ['loses blocks of order 6: when everything has come back, 0 of 1 can be had (free blocks are not joined, or lost)', [0, 1, 0], true, 0],
-  refuses: ['answers -22 when frames 2 to 3, which it handed out, come back', [0, 1], true, 0],
-  throws: ['throws RangeError: no such list', [1], true, 0],
+  'no-merge': [LOST(6), [0, -1, 6], false, 0],
+  'no-order-check': ['hands out frames 0 to 1, of which frame 1 is in use', [0, 0, 0, -1, -3, 1], false, 0],
+  refuses: ['answers -22 when frames 2 to 3, which it handed out, come back', [0, 1, -2], false, 0],
+  throws: ['throws RangeError: no such list', [1, -1], false, 0],
   'wrong-count': ['says that 62 frames are free, when 61 are', [0, 0, 0], false, 0],
 };
 
@@ -43,19 +46,6 @@ describe('a wrong allocator', () => {
     const { finding } = search(await makerOf(fixture(`broken/${name}.mjs`)), 10, 1, nobody, nobody);
     expect(finding).toMatchObject({ what, steps, afterwards, memory });
   });
-
-  it('that merges without a look at the order hands out a live frame after six requests', async () => {
-    // The textbook's mistake, with what the search finds earlier (a block that is lost) left out: only hand-outs of what is in use count.
-    const make = await makerOf(fixture('broken/no-order-check.mjs'));
-    const { play } = await import('../../../core/pmm/check/play.js');
-    const { MEMORIES } = await import('../../../core/pmm/check/search.js');
-    const fault = play(make, MEMORIES[0]!, 1, null, [0, 0, 0, -1, -3, 1], nobody);
-    expect(fault).toMatchObject({
-      what: expect.stringMatching(/^hands out frames \d+ to \d+, of which frame \d+ is in use$/) as string,
-      steps: 6,
-      afterwards: false,
-    });
-  });
 });
 
 describe('a right allocator', () => {
@@ -63,8 +53,8 @@ describe('a right allocator', () => {
     const make: Make = (map, cpus) => pmms.get(name).create({ map, cpus, seed: 1 });
     const { finding, sequences, requests } = search(make, 10, 1, nobody, nobody);
     expect(finding).toBeNull();
-    expect(sequences).toBeGreaterThan(6000);
-    expect(requests).toBeGreaterThan(60_000);
+    expect(sequences).toBeGreaterThan(250);
+    expect(requests).toBeGreaterThan(30_000);
   });
 
   it('of Rust keeps the contract', async () => {
