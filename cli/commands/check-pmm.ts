@@ -48,14 +48,14 @@ export function checkText({ pmm, sequences, requests, memories, violation }: Che
   const { what, memory, cpus, steps, afterwards } = violation;
   const ranges = memory.map(({ first, count }) => `${first} to ${first + count - 1}`).join(', ');
   const width = String(steps.length).length;
-  const lines = steps.map(({ action, order, frame }, i) => {
+  const lines = steps.map(({ action, order, frame, of }, i) => {
     const said =
       action === 'free'
-        ? `free      order ${order}, ${frame === null ? 'what was not handed out' : `frame ${frame}`}`
+        ? `free      order ${order}, ${frame === null ? `what ${of} was given` : `frame ${frame}`}`
         : `allocate  order ${order}${frame === null ? '' : ` -> ${frame}`}`;
     return `  ${String(i + 1).padStart(width)}  ${said}`;
   });
-  if (afterwards) lines.push(`  ${' '.repeat(width)}  then all comes back, and all there is is asked for`);
+  if (afterwards) lines.push(steps.length === 0 ? '  all there is is asked for' : `  ${' '.repeat(width)}  then all comes back, and all there is is asked for`);
   const on = cpus > 1 ? `, ${cpus} CPUs, every third request on the last` : '';
   return `${pmm}: ${what}\n\n  usable frames ${ranges}${on}\n${lines.join('\n')}\n`;
 }

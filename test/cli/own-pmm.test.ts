@@ -13,6 +13,7 @@ for (const name of [
   'own/typed.ts',
   'broken/allocators.mjs',
   'broken/misaligned.mjs',
+  'broken/no-order-check.mjs',
   'broken/double-hand-out.mjs',
   'broken/endless.mjs',
 ])
@@ -113,15 +114,30 @@ describe('check-pmm', () => {
     expect(JSON.parse(json.stdout)).toMatchObject({
       pmm: 'misaligned.mjs',
       keeps: false,
-      violation: { cpus: 1, afterwards: false, steps: [{ action: 'allocate', order: 1, frame: null }] },
+      violation: { cpus: 1, afterwards: false, steps: [{ action: 'allocate', order: 1, frame: null, of: null }] },
     });
+  });
+
+  it('shows six requests of a buddy that merges without a look at the order', async () => {
+    expect((await framewalk(['check-pmm', 'no-order-check.mjs'], inside)).stdout.split('\n')).toEqual([
+      'no-order-check.mjs: hands out frames 0 to 1, of which frame 1 is in use',
+      '',
+      '  usable frames 0 to 63',
+      '  1  allocate  order 0 -> 0',
+      '  2  allocate  order 0 -> 1',
+      '  3  allocate  order 0 -> 2',
+      '  4  free      order 0, frame 0',
+      '  5  free      order 0, frame 2',
+      '  6  allocate  order 1',
+      '',
+    ]);
   });
 
   it('ends one that never returns', async () => {
     const outcome = await framewalk(['check-pmm', 'endless.mjs', '--timeout', '1'], inside);
     expect(outcome).toMatchObject({ code: 1, stderr: '' });
     expect(outcome.stdout).toBe(
-      'endless.mjs: never returns when a block comes back\n\n  usable frames 3 to 31, 40 to 89, 128 to 199\n  1  allocate  order 0\n  2  free      order 0, frame 3\n',
+      'endless.mjs: never returns when a block comes back\n\n  usable frames 3 to 31, 40 to 89, 128 to 199\n  1  allocate  order 0\n  2  free      order 0, what 1 was given\n',
     );
   });
 

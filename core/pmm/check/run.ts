@@ -32,6 +32,8 @@ export interface CheckStep {
   readonly order: number;
   /** First frame that was handed out, or that comes back; null where nothing was. */
   readonly frame: number | null;
+  /** Of a free: the number of the request whose block comes back, counted from 1. */
+  readonly of: number | null;
 }
 
 export interface CheckResult {
@@ -71,7 +73,7 @@ function readable({ what, memory, cpus, steps, afterwards, answers }: Finding): 
     afterwards,
     steps: steps.map((step, i): CheckStep => {
       const at = isGiveBack(step) ? givenAt(step) : i;
-      return { action: isGiveBack(step) ? 'free' : 'allocate', order: steps[at]!, frame: frameOf(at) };
+      return { action: isGiveBack(step) ? 'free' : 'allocate', order: steps[at]!, frame: frameOf(at), of: at === i ? null : at + 1 };
     }),
   };
 }

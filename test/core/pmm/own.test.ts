@@ -170,7 +170,7 @@ describe('a replay', () => {
     const trace = openFwt(BUNDLED + recording, recording);
     try {
       const options = { arch: 'x86-64', pmm: strategy.name, heap: 'recorded', policy: 'linux', touch: 'auto', tlb: lookupConfig('default') } as const;
-      const machine = { map: memoryMapFromSize(512 * 2 ** 20), kernelHeap: true, onOom: 'kill', cpus: 1, seed: 1, pids: [], window: null, audit: 0 } as const;
+      const machine = { map: memoryMapFromSize(256 * 2 ** 20), kernelHeap: true, onOom: 'kill', cpus: 1, seed: 1, pids: [], window: null, audit: 0 } as const;
       return runCell(trace, { ...options, ...machine, samplePoints: 30 }, { strategy });
     } finally {
       trace.close();
