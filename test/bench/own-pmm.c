@@ -1,16 +1,35 @@
 /*
- * ns per call of docs/own-pmm/kalloc.c in C, the way own-pmm.mjs measures it: own-pmm FRAMES. Half of the frames are held; a random one is given back and another
+ * ns per call of docs/own-pmm/buddy.c (-DBUDDY) or kalloc.c (-DKALLOC) in C, the way own-pmm.mjs measures it: own-pmm FRAMES. Half of the frames are held; a random one is given back and another
  * taken in its place.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
-#define PAIRS (1 << 16)
-#define WARM_UP 20
-#define ROUNDS 101
+#define PAIRS (1 << 12)
+#define WARM_UP 400
+#define ROUNDS 1501
 
+#ifdef BUDDY
+unsigned buddy_alloc(unsigned order);
+void buddy_free(unsigned frame, unsigned order);
+static void start(unsigned frames) {
+  for (unsigned f = 0; f < frames; f++) buddy_free(f, 0);
+}
+static unsigned take(void) { return buddy_alloc(0); }
+static void give(unsigned frame) { buddy_free(frame, 0); }
+#else
 void kfree(void *page);
 void *kalloc(void);
+static char *memory;
+static void give(unsigned frame) { kfree(memory + frame * 4096ul); }
+static unsigned take(void) { return ((char *)kalloc() - memory) / 4096; }
+static void start(unsigned frames) {
+  memory = aligned_alloc(4096, frames * 4096ul);
+  madvise(memory, frames * 4096ul, MADV_NOHUGEPAGE); // as linear memory has it
+  for (unsigned f = frames; f-- > 0;) give(f);
+}
+#endif
 
 static unsigned state = 12345, slots[PAIRS];
 static volatile unsigned sink;
@@ -34,18 +53,17 @@ static int order(const void *a, const void *b) {
 int main(int argc, char **argv) {
   static double busy[ROUNDS], idle[ROUNDS];
   unsigned frames = atoi(argv[1]), count = frames / 2;
-  char *memory = aligned_alloc(4096, frames * 4096ul);
   unsigned *held = malloc(frames * sizeof *held);
-  for (unsigned f = frames; f-- > 0;) kfree(memory + f * 4096ul);
-  for (unsigned i = 0; i < count; i++) held[i] = ((char *)kalloc() - memory) / 4096;
+  start(frames);
+  for (unsigned i = 0; i < count; i++) held[i] = take();
   for (int round = -WARM_UP; round < ROUNDS; round++) {
     for (int i = 0; i < PAIRS; i++) slots[i] = draw() % count;
     double a = now();
     for (int i = 0; i < PAIRS; i++) sink = held[slots[i]], held[slots[i]] = sink;
     double b = now();
     for (int i = 0; i < PAIRS; i++) {
-      kfree(memory + held[slots[i]] * 4096ul);
-      held[slots[i]] = ((char *)kalloc() - memory) / 4096;
+      give(held[slots[i]]);
+      held[slots[i]] = take();
     }
     double c = now();
     if (round >= 0) idle[round] = (b - a) / PAIRS, busy[round] = (c - b) / PAIRS;

@@ -1,7 +1,9 @@
 /**
- * What a call of the user's allocator costs: ns per call (half a pair of free and allocate of one random frame, half of memory held) of docs/own-pmm/kalloc.c compiled to
- * WebAssembly, bare and with the account in front as a replay has it, and of the same C code compiled for this machine. Medians; each number comes from a process of its
- * own, the three in turn, three times. Without a C compiler the last one is missing.
+ * What a call of the user's allocator costs: ns per call (half a pair of free and allocate of one random frame, half of memory held) of docs/own-pmm/buddy.c and kalloc.c
+ * compiled to WebAssembly, bare and with the account in front as a replay has it, and of the same C code compiled for this machine. Medians of rounds that are short enough to
+ * lie between two switches of a busy machine; each number comes from a process of its own, the three in turn, three times. Without a C compiler the last one is missing.
+ *
+ * kalloc.c writes into each frame, so over a large memory its numbers are those of cache and TLB misses, more of them in WebAssembly's memory than in a C program's.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,21 +11,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SIZES = { '256 MiB': 1 << 16, '2 GiB': 1 << 19 };
-const PAIRS = 1 << 16;
-const WARM_UP = 20;
-const ROUNDS = 101;
+const CASES = [
+  ['buddy', '16 MiB', 1 << 12],
+  ['buddy', '256 MiB', 1 << 16],
+  ['kalloc', '16 MiB', 1 << 12],
+  ['kalloc', '256 MiB', 1 << 16],
+];
+const PAIRS = 1 << 12;
+const WARM_UP = 400;
+const ROUNDS = 1501;
 const dist = (path) => new URL(`../../dist/${path}`, import.meta.url).href;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const MODULE = here('../fixtures/pmm/own/kalloc.wasm');
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** ns per call; `what` is bare or account. */
-export async function callNs(what, frames) {
+export async function callNs(allocator, what, frames) {
   const { loadOwn } = await import(dist('core/pmm/own/load.js'));
   const { memoryMapFromSize } = await import(dist('core/pmm/memory-map.js'));
   const options = { map: memoryMapFromSize(frames * 4096), cpus: 1, seed: 1 };
-  const strategy = await loadOwn(MODULE);
+  const strategy = await loadOwn(here(`../fixtures/pmm/own/${allocator}.wasm`));
   const { allocate, free } = what === 'bare' ? strategy.raw(options) : strategy.create(options);
   const count = frames >> 1;
   const held = new Int32Array(frames);
@@ -74,21 +80,27 @@ function inProcess(...args) {
 export async function bench() {
   const space = mkdtempSync(join(tmpdir(), 'framewalk-own-pmm-'));
   try {
-    const program = join(space, 'own-pmm');
-    const compiled = spawnSync('gcc', ['-O2', '-o', program, here('own-pmm.c'), here('../../docs/own-pmm/kalloc.c')], { stdio: 'ignore' }).status === 0;
-    return Object.entries(SIZES).map(([size, frames]) => {
+    const programs = {};
+    for (const allocator of ['buddy', 'kalloc']) {
+      const program = join(space, allocator);
+      const sources = [here('own-pmm.c'), here(`../../docs/own-pmm/${allocator}.c`)];
+      const gcc = spawnSync('gcc', ['-O2', `-D${allocator.toUpperCase()}`, '-o', program, ...sources], { stdio: ['ignore', 'ignore', 'inherit'] });
+      if (gcc.status === 0) programs[allocator] = program;
+    }
+    return CASES.map(([allocator, size, frames]) => {
+      const program = programs[allocator];
       const rounds = [1, 2, 3].map(() => [
-        inProcess('bare', frames),
-        inProcess('account', frames),
-        compiled ? Number(execFileSync(program, [String(frames)])) : NaN,
+        inProcess(allocator, 'bare', frames),
+        inProcess(allocator, 'account', frames),
+        program === undefined ? NaN : Number(execFileSync(program, [String(frames)])),
       ]);
       const [bare, account, c] = [0, 1, 2].map((i) => median(rounds.map((round) => round[i])));
       const values = {
         'wasm, bare': bare,
         'wasm, in a replay': account,
-        ...(compiled ? { 'in C': c, 'over C': median(rounds.map((round) => round[1] - round[2])) } : {}),
+        ...(program === undefined ? {} : { 'in C': c, 'over C': median(rounds.map((round) => round[1] - round[2])) }),
       };
-      return { name: `a call of kalloc.c, ${size}`, unit: 'ns', values };
+      return { name: `a call of ${allocator}.c, ${size}`, unit: 'ns', values };
     });
   } finally {
     rmSync(space, { recursive: true, force: true });

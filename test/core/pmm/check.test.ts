@@ -57,7 +57,11 @@ describe('a right allocator', () => {
     expect(requests).toBeGreaterThan(30_000);
   });
 
-  it('of Rust keeps the contract', async () => {
-    expect(search(await makerOf(fixture('own/bitmap.wasm')), 10, 1, nobody, nobody).finding).toBeNull();
+  it.each([
+    ['own/kalloc.wasm', 0],
+    ['own/buddy.wasm', 10],
+    ['own/bitmap.wasm', 10],
+  ])('in a module keeps the contract: %s', async (file, maxOrder) => {
+    expect(search(await makerOf(fixture(file)), maxOrder, 1, nobody, nobody).finding).toBeNull();
   });
 });

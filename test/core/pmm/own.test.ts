@@ -19,7 +19,7 @@ const OWN = new URL('../../fixtures/pmm/own/', import.meta.url).pathname;
 const DOCS = new URL('../../../docs/own-pmm/', import.meta.url).pathname;
 const BUNDLED = new URL('../../../traces/recordings/', import.meta.url).pathname;
 // TypeScript is loaded by Node itself, so by the built program alone: test/cli/own-pmm.test.ts.
-const MODULES = [`${OWN}kalloc.wasm`, `${OWN}bitmap.wasm`, `${DOCS}first-fit.mjs`];
+const MODULES = [`${OWN}kalloc.wasm`, `${OWN}buddy.wasm`, `${OWN}bitmap.wasm`, `${DOCS}first-fit.mjs`];
 const RAGGED = memoryMapFromRanges([
   { first: 3, count: 90 },
   { first: 1000, count: 1100 },
@@ -185,8 +185,9 @@ describe('a replay', () => {
     return [timeline.rows.map((row) => at.map((i) => row[i])), names.map((name) => metrics[name])];
   }
 
-  it.each(recordings)('of %s has the same user and table frames on an allocator in C and one in Rust as on those built in', async (recording) => {
+  it.each(recordings)('of %s has the same user and table frames on allocators in C and Rust as on those built in', async (recording) => {
     expect(independent(replay(recording, await strategyOf(`${OWN}kalloc.wasm`)))).toEqual(independent(replay(recording, pmms.get('free-stack'))));
     expect(independent(replay(recording, await strategyOf(`${OWN}bitmap.wasm`)))).toEqual(independent(replay(recording, pmms.get('bitmap'))));
+    expect(independent(replay(recording, await strategyOf(`${OWN}buddy.wasm`)))).toEqual(independent(replay(recording, pmms.get('buddy'))));
   });
 });
