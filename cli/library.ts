@@ -26,6 +26,8 @@ export interface ReplayOptions {
   readonly traces: readonly string[];
   readonly arch?: string | readonly string[];
   readonly pmm?: string | readonly string[];
+  /** Seconds that a PMM of your own may take without any progress. */
+  readonly pmmTimeout?: number;
   readonly heap?: string | readonly string[];
   readonly policy?: string;
   /** Rules of the policy to leave out. */
@@ -128,6 +130,8 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
       return options.traceMemory?.toString();
     case 'window':
       return options.window === undefined ? undefined : `${options.window[0]}..${options.window[1]}`;
+    case 'pmm-timeout':
+      return options.pmmTimeout?.toString();
     case 'matrix':
     case 'out':
     case 'json':

@@ -13,6 +13,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import type { ZodType } from 'zod';
 import { UserError } from '../traces/event.js';
 import { checked, parseText, readText } from './document.js';
+import { isOwnFile } from '../core/pmm/own/names.js';
 import { closest } from './names.js';
 import { RUN_OPTIONS, type RunKey, type RunOption } from './run-options.js';
 
@@ -62,6 +63,7 @@ async function matrixSchema(): Promise<ZodType<Record<string, Value>>> {
   const valueSchema = (option: RunOption): ZodType<Value> => {
     switch (option.kind) {
       case 'names':
+      case 'names-or-files':
       case 'numbers':
       case 'rules':
         return list;
@@ -94,6 +96,11 @@ async function matrixSchema(): Promise<ZodType<Record<string, Value>>> {
 }
 
 function asText(option: RunOption, value: Value, file: string): string {
+  if (option.kind === 'names-or-files')
+    return String(value)
+      .split(',')
+      .map((word) => (isOwnFile(word.trim()) ? beside(file, word.trim()) : word))
+      .join(',');
   if (Array.isArray(value)) return value.join(',');
   const text = String(value);
   if (option.kind === 'path') return beside(file, text);

@@ -8,7 +8,7 @@ import type { RegistryName } from './registries.js';
 
 /** How a value is written: names of a registry, comma-separated; one of a few words; a size; a number; a file; on or off; there or not; free text. */
 export type RunOption = { readonly about: string; readonly preset?: string } & (
-  | { readonly kind: 'names' | 'path-or-name'; readonly registry: RegistryName }
+  | { readonly kind: 'names' | 'names-or-files' | 'path-or-name'; readonly registry: RegistryName }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   | { readonly kind: 'size' | 'numbers' | 'rules' | 'path' | 'text' | 'switch' }
   | { readonly kind: 'count'; readonly least: number; readonly most: number }
@@ -19,7 +19,13 @@ const onOff = ['on', 'off'] as const;
 /** Options by name, in the order of `--help`. */
 export const RUN_OPTIONS = {
   arch: { kind: 'names', registry: 'archs', preset: 'x86-64', about: 'Architectures' },
-  pmm: { kind: 'names', registry: 'pmms', preset: 'bitmap,free-stack,buddy', about: 'Physical memory managers' },
+  pmm: {
+    kind: 'names-or-files',
+    registry: 'pmms',
+    preset: 'bitmap,free-stack,buddy',
+    about: 'Physical memory managers, or modules of your own (.wasm, .js, .mjs, .ts)',
+  },
+  'pmm-timeout': { kind: 'count', least: 1, most: 86_400, preset: '60', about: 'Seconds that a PMM of your own may take without any progress' },
   heap: { kind: 'names', registry: 'heaps', preset: 'recorded', about: 'Process heaps: recorded puts blocks where they were, the others place them anew' },
   policy: { kind: 'names', registry: 'policies', preset: 'linux', about: "The VMM's rules" },
   without: { kind: 'rules', about: 'Rules of the policy to leave out (framewalk list policies --json names them)' },
@@ -64,6 +70,7 @@ export type RunKey = keyof typeof RUN_OPTIONS;
 /** Metavariable that help shows for a kind of value. */
 const WORDS: Readonly<Record<RunOption['kind'], string>> = {
   names: 'A,B',
+  'names-or-files': 'A,FILE',
   choice: 'WORD',
   size: 'SIZE',
   numbers: 'N,...',

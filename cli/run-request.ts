@@ -1,10 +1,14 @@
 /**
  * What a run was asked to do: flags over the matrix file over the presets, parsed and checked. Everything wrong in it is found here, before a trace is opened.
  */
+import { accessSync, constants, statSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { LookupConfig } from '../core/lookup/lookup-contract.js';
 import type { SpreadMode } from '../core/replay/spread.js';
 import { memoryMapFromSize, parseE820, type MemoryMap } from '../core/pmm/memory-map.js';
+import { isOwnFile } from '../core/pmm/own/names.js';
 import { UserError } from '../traces/event.js';
+import { fileError } from '../traces/io-error.js';
 import { readText } from './document.js';
 import type { MatrixFile } from './matrix.js';
 import { knownName, knownNames } from './names.js';
@@ -17,7 +21,9 @@ import { readLookupConfig } from './tlb-file.js';
 export interface RunRequest {
   readonly traces: readonly string[];
   readonly arch: readonly string[];
+  /** Names, and files of the user's. */
   readonly pmm: readonly string[];
+  readonly pmmTimeout: number;
   readonly heap: readonly string[];
   readonly policy: string;
   /** Rules of the policy that are left out. */
@@ -90,7 +96,8 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
   return {
     traces: all,
     arch: await names('arch'),
-    pmm: await names('pmm'),
+    pmm: await pmmList(option('pmm')),
+    pmmTimeout: count('pmm-timeout'),
     heap: await names('heap'),
     policy,
     without: given('without') === undefined ? [] : await leftOut(policy, option('without')),
@@ -120,6 +127,26 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
       throw new UserError('--memory and --memmap both say how much memory there is; give one of them');
     return parseE820(readText(file.text, file.label), file.text);
   }
+}
+
+/** Names of PMMs and files, comma-separated; the files are there. */
+async function pmmList({ text, label }: { text: string; label: string }): Promise<string[]> {
+  const words = text.split(',').map((word) => word.trim());
+  const files = words.filter(isOwnFile);
+  if (files.length < words.length) knownNames(words.filter((word) => !isOwnFile(word)).join(','), label, await registryNames('pmms'));
+  for (const file of files) {
+    try {
+      if (!statSync(file).isFile()) throw new UserError(`${label} ${file}: not a file; expected a module of a PMM (.wasm, .js, .mjs or .ts)`);
+      accessSync(file, constants.R_OK);
+    } catch (error) {
+      throw fileError(`${label} ${file}`, 'read', error);
+    }
+    // Results know a strategy by its file's name.
+    const twin = files.find((other) => other !== file && basename(other) === basename(file));
+    if (twin !== undefined) throw new UserError(`${label}: ${file} and ${twin} have the same name; rename one of them`);
+    if (files.indexOf(file) !== files.lastIndexOf(file)) throw new UserError(`${label}: ${file} is named twice`);
+  }
+  return words;
 }
 
 /** Rules of the policy, comma-separated. */

@@ -52,9 +52,9 @@ function plans(request: RunRequest, traces: readonly Trace[], without: readonly 
 const FEW_POINTS = 40;
 
 async function replayPlans(todo: readonly CellPlan[], request: RunRequest, traces: readonly Trace[], command: string, hooks: ReplayHooks): Promise<RunResult> {
-  const { traceMemoryBytes, workers = availableParallelism() } = request;
+  const { traceMemoryBytes, pmmTimeout, workers = availableParallelism() } = request;
   const { signal, onProgress } = hooks;
-  return await runCells(todo, { traces, workers, traceMemoryBytes, command, version: version(), signal, onProgress });
+  return await runCells(todo, { traces, workers, traceMemoryBytes, pmmTimeout, command, version: version(), signal, onProgress });
 }
 
 export interface Verified {

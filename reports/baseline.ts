@@ -38,7 +38,8 @@ export function cellKey(config: CellConfig): CellKey {
   return {
     trace: config.trace,
     arch: config.arch,
-    pmm: config.pmm,
+    // Another file of the same name is another strategy.
+    pmm: config.pmmHash === '' ? config.pmm : `${config.pmm} ${config.pmmHash.slice(0, 16)}`,
     heap: config.heap,
     // A policy without some of its rules is another one.
     policy: [config.policy, ...config.without.map((rule) => `-${rule}`)].join(' '),

@@ -93,6 +93,7 @@ function cellJson(cell: StoredCell, columns: readonly Metric[]): Json {
       traceHash: c.traceHash,
       arch: c.arch,
       pmm: c.pmm,
+      pmmHash: c.pmmHash,
       heap: c.heap,
       policy: c.policy,
       without: c.without,

@@ -15,6 +15,7 @@ const config = z.object({
   traceHash: z.string(),
   arch: z.string(),
   pmm: z.string(),
+  pmmHash: z.string().default(''),
   heap: z.string(),
   policy: z.string(),
   without: z.array(z.string()).default([]),

@@ -2,6 +2,7 @@
 import type { Command } from '../command.js';
 import { blessCommand } from './bless.js';
 import { checkCommand } from './check.js';
+import { checkPmmCommand } from './check-pmm.js';
 import { exportCommand } from './export.js';
 import { importCommand } from './import.js';
 import { infoCommand } from './info.js';
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   exportCommand,
   infoCommand,
   listCommand,
+  checkPmmCommand,
   checkCommand,
   blessCommand,
 ];

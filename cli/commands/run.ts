@@ -16,6 +16,7 @@ export const runCommand: Command = {
     ['framewalk run gcc.fwt', 'three PMM strategies, x86-64, 4 GiB; the table, and out/results.csv and others'],
     ['framewalk run gcc.fwt bash.fwt --pmm buddy --heap recorded --memory 512MiB --out small', 'two traces on one configuration'],
     ['framewalk run events.perf.txt.gz --strict', 'what perf script printed, read as it is'],
+    ['framewalk run gcc.fwt --pmm buddy,./mine.wasm --memory 1GiB', 'a PMM of your own beside one of framewalk'],
     ['framewalk run --matrix nightly.yaml --seed 7', 'options from a file, one of them overridden'],
     ['framewalk run gcc.fwt --json | jq .cells[0].metrics.frames_peak', 'for programs'],
   ],

@@ -61,5 +61,7 @@ export interface PmmStrategy {
   readonly title: string;
   /** Kernel file, paper or book the strategy follows. */
   readonly source: string;
+  /** sha256 of the file that the strategy came from, in hex; of none that is built in. */
+  readonly hash?: string;
   create(options: PmmOptions): FrameAllocator;
 }

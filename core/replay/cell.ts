@@ -14,6 +14,8 @@ import type { CellReading, CpuRow } from '../metrics/reading.js';
 import { metrics } from '../metrics/registry.js';
 import { CpuCount, watchCpus } from '../pmm/cpu-use.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
+import type { PmmStrategy } from '../pmm/allocator.js';
+import { PmmViolation } from '../pmm/own/own.js';
 import { pmms } from '../pmm/registry.js';
 import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
 import { VmmCounter } from '../vmm/machine.js';
@@ -38,6 +40,7 @@ export type TouchMode = 'auto' | 'recorded' | 'alloc' | 'all';
 /** A cell to be replayed: names resolved against the registries here, in the isolate that replays it. */
 export interface CellSpec {
   readonly arch: string;
+  /** A name, or the path of a module of the user's (core/pmm/own/load.ts). */
   readonly pmm: string;
   readonly heap: string;
   readonly policy: string;
@@ -107,12 +110,25 @@ function threadCpu(): number | null {
 }
 
 export interface CellHooks {
+  /** The strategy that `pmm` names; without it, it is looked up in the registry. */
+  readonly strategy?: PmmStrategy;
   /** Called between segments with the events replayed so far. */
   readonly onProgress?: (events: number) => void;
 }
 
 /** Replays a trace on a configuration. Throws UserError for what the user can mend, Error for a broken invariant (with the event's number). */
 export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): CellResult {
+  const strategy = hooks.strategy ?? pmms.get(spec.pmm);
+  try {
+    return replayedOn(strategy, trace, spec, hooks);
+  } catch (error) {
+    if (!(error instanceof PmmViolation)) throw error;
+    const remedy = `framewalk check-pmm ${spec.pmm} looks for the shortest sequence that shows it`;
+    throw new UserError(`${trace.name} on ${strategy.name}: ${error.message}; ${remedy}`, { cause: error });
+  }
+}
+
+function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: CellHooks): CellResult {
   const began = performance.now();
   const cpuBegan = threadCpu();
   const captured = trace.header.captured;
@@ -122,7 +138,7 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
   const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
-  const { vmm, observer, cpuCounts } = build(spec, trace.header);
+  const { vmm, observer, cpuCounts } = build(spec, strategy, trace.header);
   const { machine, processes } = vmm;
   const framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
@@ -218,7 +234,8 @@ export function runCell(trace: Trace, spec: CellSpec, hooks: CellHooks = {}): Ce
     trace: trace.name,
     traceHash: trace.hash,
     arch: spec.arch,
-    pmm: spec.pmm,
+    pmm: strategy.name,
+    pmmHash: strategy.hash ?? '',
     heap: spec.heap,
     policy: spec.policy,
     without: spec.without ?? [],
@@ -287,8 +304,8 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
 }
 
 /** The simulated machine of a cell, watched. */
-function build(spec: CellSpec, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer; cpuCounts: Float64Array | null } {
-  const strategy = pmms.get(spec.pmm).create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
+function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer; cpuCounts: Float64Array | null } {
+  const strategy = pmmStrategy.create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
   const { pmm, counts } = spec.cpus > 1 ? watchCpus(strategy, spec.map.frames, spec.cpus) : { pmm: strategy, counts: null };
   const vmm = vmmOf({
     arch: architectures.get(spec.arch),
@@ -335,6 +352,7 @@ function hasHeap(trace: Trace): boolean {
 }
 
 function atEvent(error: unknown, event: number): unknown {
+  if (error instanceof PmmViolation) return new PmmViolation(`at event ${event}: ${error.message}`, { cause: error });
   if (error instanceof UserError || !(error instanceof Error)) return error;
   return new Error(`at event ${event}: ${error.message}`, { cause: error });
 }

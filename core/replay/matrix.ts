@@ -11,6 +11,7 @@ import type { Trace } from '../../traces/event.js';
 import { shareTrace } from '../../traces/index.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
+import { isOwnFile } from '../pmm/own/names.js';
 import type { CellSpec, TouchMode } from './cell.js';
 import type { SpreadMode } from './spread.js';
 import { RESULT_SCHEMA } from './result.js';
@@ -32,6 +33,8 @@ export interface PoolOptions {
   readonly signal?: AbortSignal | undefined;
   /** Events replayed so far over all cells, and in all; called a few times a second. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Seconds that a PMM of the user's may take without any progress; default 60. */
+  readonly pmmTimeout?: number | undefined;
   /** For the record: the command line and framewalk's version. */
   readonly command: string;
   readonly version: string;
@@ -59,6 +62,8 @@ export interface MatrixOptions extends PoolOptions {
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 const PROGRESS_MS = 200;
+/** Seconds; see PoolOptions.pmmTimeout. */
+export const PMM_TIMEOUT = 60;
 
 /** Cells of a matrix, in its fixed order: by trace, then architecture, PMM, heap. */
 export function matrixCells(options: Omit<MatrixOptions, keyof PoolOptions> & Pick<MatrixOptions, 'traces'>): CellPlan[] {
@@ -98,7 +103,8 @@ export async function runCells(todo: readonly CellPlan[], options: PoolOptions):
     while (next < todo.length && !signal.aborted) {
       const index = next++;
       const { trace, spec } = todo[index]!;
-      results[index] = await runInWorker({ trace: shared[trace]!, spec, progress, index }, describe(options.traces[trace]!, spec), signal);
+      const task = { trace: shared[trace]!, spec, progress, index };
+      results[index] = await watched(task, describe(options.traces[trace]!, spec), signal, options.pmmTimeout ?? PMM_TIMEOUT);
     }
   };
   try {
@@ -137,6 +143,32 @@ export async function runCells(todo: readonly CellPlan[], options: PoolOptions):
 
 function describe(trace: Trace, spec: CellSpec): string {
   return `${trace.name} on ${spec.arch}, ${spec.pmm}, ${spec.heap}`;
+}
+
+/** Runs a cell; one on a PMM of the user's ends when it makes no progress, for that may never return. */
+async function watched(task: CellTask, what: string, signal: AbortSignal, seconds: number): Promise<CellResult> {
+  if (!isOwnFile(task.spec.pmm)) return await runInWorker(task, what, signal);
+  const stuck = new AbortController();
+  let last = -1;
+  let since = performance.now();
+  const timer = setInterval(() => {
+    const now = Atomics.load(task.progress, task.index);
+    if (now !== last) since = performance.now();
+    else if (performance.now() - since > seconds * 1000) stuck.abort();
+    last = now;
+  }, PROGRESS_MS);
+  try {
+    return await runInWorker(task, what, AbortSignal.any([signal, stuck.signal]));
+  } catch (error) {
+    if (stuck.signal.aborted && !signal.aborted)
+      throw new UserError(
+        `${what}: no progress for ${seconds} s near event ${Math.max(last, 0) * 1000}; the PMM may never return (framewalk check-pmm ${task.spec.pmm}), or give a longer --pmm-timeout`,
+        { cause: error },
+      );
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** A defect of framewalk's that a worker met. */

@@ -31,6 +31,8 @@ export interface CellConfig {
   readonly traceHash: string;
   readonly arch: string;
   readonly pmm: string;
+  /** sha256 of the file of a PMM of the user's; '' for one that is built in. */
+  readonly pmmHash: string;
   readonly heap: string;
   readonly policy: string;
   /** Rules of the policy that were left out. */

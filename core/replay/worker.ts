@@ -1,6 +1,7 @@
 /** The worker that replays one cell: it gets names and a trace to open, returns plain data. One cell per worker (core/replay/replayer.ts says why). */
 import { openShared } from '../../traces/index.js';
 import type { SharedTrace } from '../../traces/index.js';
+import { strategyOf } from '../pmm/own/load.js';
 import { runCell } from './cell.js';
 import { inlineDeeply } from './compiler.js';
 import type { CellSpec } from './cell.js';
@@ -26,6 +27,7 @@ export default async function replayCell(task: CellTask): Promise<CellOutcome> {
     try {
       return {
         result: runCell(trace, task.spec, {
+          strategy: await strategyOf(task.spec.pmm),
           onProgress: (events) => {
             Atomics.store(task.progress, task.index, Math.floor(events / 1000));
           },

@@ -25,7 +25,7 @@ function entries(model: ReportModel): (readonly [string, Part])[] {
   return [
     ['framewalk', `${run.version}, results schema ${run.schema}`],
     ['architecture', distinct(model, (c) => c.arch)],
-    ['PMM', distinct(model, (c) => c.pmm)],
+    ['PMM', distinct(model, (c) => (c.pmmHash === '' ? c.pmm : `${c.pmm} (sha256 ${c.pmmHash})`))],
     ['process heap', distinct(model, (c) => c.heap)],
     ['policy', distinct(model, (c) => c.policy)],
     ['touches', distinct(model, (c) => c.touch)],

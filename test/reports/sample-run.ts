@@ -332,6 +332,7 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
       traceHash: `${trace}c84a7c26${'0'.repeat(55)}`,
       arch: 'x86-64',
       pmm,
+      pmmHash: '',
       heap: 'recorded',
       policy: 'plain',
       without: [],
