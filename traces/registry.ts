@@ -6,11 +6,12 @@ import type { TraceFormat } from './format.js';
 import { csvFormat } from './formats/csv.js';
 import { heaptrackFormat } from './formats/heaptrack.js';
 import { lackeyFormat } from './formats/lackey.js';
+import { pageAllocFormat } from './formats/page-alloc.js';
 import { perfFormat } from './formats/perf.js';
 import { straceFormat } from './formats/strace.js';
 
 /** Every importer, in the order `framewalk list formats` shows. */
-export const TRACE_FORMATS: readonly TraceFormat[] = [csvFormat, perfFormat, straceFormat, lackeyFormat, heaptrackFormat];
+export const TRACE_FORMATS: readonly TraceFormat[] = [csvFormat, perfFormat, straceFormat, lackeyFormat, heaptrackFormat, pageAllocFormat];
 
 /** Below this nobody claims the input. */
 const SURE_ENOUGH = 0.1;

@@ -19,7 +19,7 @@ export const recordCommand: Command = {
     truth: { ...switchFlag('Read what the kernel reports about the processes meanwhile, for framewalk verify; --no-truth leaves it out'), default: true },
     'rss-truth': switchFlag("Record every change of the kernel's memory counters"),
     heap: switchFlag('Record the calls of malloc and free as well, in a second run under heaptrack, to FILE.heap.fwt'),
-    pages: switchFlag('Record the page allocator of the whole machine as well (root), to FILE.pages.perf.txt.gz'),
+    pages: switchFlag('Record the page allocator of the whole machine as well (root), to FILE.pages.fwt'),
     'allow-lost': switchFlag('Keep a recording of which perf lost records'),
     keep: valueFlag('Keep the recording as perf printed it in this folder as well (DIR)'),
   }),

@@ -25,6 +25,7 @@ import type { Vmm, VmmOptions } from '../vmm/vmm.js';
 import { makeObserver } from './observe.js';
 import type { Observer } from './observe.js';
 import { OutOfFrames } from './out-of-frames.js';
+import { earlierBlocks, type EarlierBlock } from './page-blocks.js';
 import { makeReplayer } from './replayer.js';
 import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
 import type { CellConfig, CellResult, Distribution, Verification } from './result.js';
@@ -100,6 +101,19 @@ function confidence(captured: Captured, touch: string): CellResult['confidence']
   };
 }
 
+/** A recording of the page allocator. */
+const PAGE_TRACE: CellResult['confidence'] = {
+  level: 'estimate',
+  reason: 'every recorded request to the page allocator is replayed, but memory that was in use before and is not freed meanwhile is not known',
+};
+
+function tooSmall(trace: string, earlier: readonly EarlierBlock[], map: MemoryMap): UserError {
+  const frames = earlier.reduce((sum, { order }) => sum + 2 ** order, 0);
+  return new UserError(
+    `${trace}: what it frees was in use before it began, ${frames} frames (${Math.ceil(frames / 256)} MiB): that does not fit into ${map.usableFrames} frames; give more --memory`,
+  );
+}
+
 /** Nanoseconds this thread has run, from the scheduler (Linux), or null elsewhere. */
 function threadCpu(): number | null {
   try {
@@ -140,8 +154,10 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
   const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
   const { vmm, observer, cpuCounts } = build(spec, strategy, trace.header);
   const { machine, processes } = vmm;
-  const framesStart = machine.frames.cells[FrameCell.used]!;
+  let framesStart = machine.frames.cells[FrameCell.used]!;
   machine.frames.cells[FrameCell.usedPeak] = framesStart;
+  /** Steps of the PMM before counting began. */
+  let stepsStart = 0;
   const watch = spec.verify === true ? makeVerifyWatch(vmm) : null;
   const log = makeSampleLog(vmm, () => machine.rejections.event[0]!, watch);
   const startup = (performance.now() - began) / 1000;
@@ -155,7 +171,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
   let oom: string | null = null;
   let replayer: ReturnType<typeof makeReplayer> | undefined;
   let stopped = false;
-  observer.sample(0, 0);
+  const earlier = earlierBlocks(trace);
   const blocks = trace.blocks()[Symbol.iterator]();
   let block = blocks.next();
   const first = block.done === true ? undefined : block.value;
@@ -172,7 +188,13 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
       onSample: log.note,
       watch,
     });
+    if (earlier !== null) {
+      if (!replayer.takeEarlier(earlier)) throw tooSmall(trace.name, earlier, spec.map);
+      framesStart = machine.frames.cells[FrameCell.used]!;
+      stepsStart = machine.frames.startCounting();
+    }
   }
+  observer.sample(0, 0);
   while (block.done !== true && replayer !== undefined && !stopped) {
     if (block.value !== first) throw new Error('a trace must hand out one block again and again');
     const n = block.value.length;
@@ -221,6 +243,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
     everyAccess: captured.touches === 'all' && touch === 'recorded',
     touches: touchesKnown(captured, touch),
     heap: hasHeap(trace),
+    stepsStart,
     cpus: cpusOf(cpuCounts),
   });
   const values: Record<string, number | null> = {};
@@ -253,7 +276,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
   };
   return {
     config,
-    confidence: confidence(captured, touch),
+    confidence: earlier === null ? confidence(captured, touch) : PAGE_TRACE,
     metrics: values,
     absent,
     timeline: observer.timeline(),
@@ -391,7 +414,7 @@ function distributions(vmm: Vmm): Distribution[] {
 function read(
   vmm: Vmm,
   observer: Observer,
-  facts: { events: number; framesStart: number; everyAccess: boolean; touches: boolean; heap: boolean; cpus: readonly CpuRow[] },
+  facts: { events: number; framesStart: number; everyAccess: boolean; touches: boolean; heap: boolean; stepsStart: number; cpus: readonly CpuRow[] },
 ): CellReading {
   const { machine, processes, heap } = vmm;
   const { frames, lookup, counters } = machine;
@@ -424,7 +447,7 @@ function read(
     touches: facts.touches,
     pmmAllocs: frames.totals[0]!,
     pmmFrees: frames.totals[1]!,
-    pmmSteps: frames.pmm.steps(),
+    pmmSteps: frames.pmm.steps() - facts.stepsStart,
     allocFailures: frames.totals[2]!,
     peakUnusableIndex9: observer.peak.unusable,
     peakFreeHugeScore: observer.peak.freeHuge,

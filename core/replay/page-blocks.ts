@@ -1,40 +1,148 @@
 /**
  * page_alloc and page_free events: recordings of a kernel's own page allocator drive the PMM directly. The recorded frame number names the block; the
  * strategy under test places it anew.
+ *
+ * A kernel may give a block back in parts (split_page), so what is left of a block is kept as smaller ones, and looked up by the part's place.
  */
 import { FrameKind } from '../../arch/arch.js';
-import { Flag } from '../../traces/event.js';
+import { Flag, Op } from '../../traces/event.js';
+import type { Trace } from '../../traces/event.js';
 import { IntMap } from '../int-map.js';
 import type { Machine } from '../vmm/machine.js';
 
+/** Largest order of a recorded block that is looked at. */
+const MOST = 20;
+
+/** Blocks that are live in a recording: recorded first frame -> order, each aligned to its size. */
+export class RecordedBlocks {
+  private readonly orders = new IntMap(256);
+
+  /** Order of the live block that begins at a frame, or -1. */
+  orderAt(frame: number): number {
+    return this.orders.get(frame, -1);
+  }
+
+  put(frame: number, order: number): void {
+    this.orders.set(frame, order);
+  }
+
+  /**
+   * Takes a block out of the live one around it, which is cut into halves as often as it takes; each half that stays is told. First frame of what was cut, or -1
+   * when no live block holds it.
+   */
+  take(frame: number, order: number, kept: (half: number, head: number) => void): number {
+    for (let k = order; k <= MOST; k++) {
+      const head = frame - (frame % 2 ** k);
+      const whole = this.orderAt(head);
+      if (whole < k) continue;
+      this.orders.delete(head);
+      let at = head;
+      for (let half = whole - 1; half >= order; half--) {
+        const upper = at + 2 ** half;
+        const stays = frame >= upper ? at : upper;
+        if (frame >= upper) at = upper;
+        this.put(stays, half);
+        kept(stays, head);
+      }
+      return head;
+    }
+    return -1;
+  }
+}
+
 export function makePageBlocks(machine: Machine) {
   const { frames } = machine;
-  /** Recorded frame -> first frame here. */
-  const blocks = new IntMap(256);
-  const orders = new IntMap(256);
+  const live = new RecordedBlocks();
+  /** Recorded first frame of a live block -> first frame here. */
+  const places = new IntMap(256);
+
+  /** Blocks that the strategy could not serve: their frees have nothing to give back. */
+  const refused = new IntMap(64);
+
+  function keep(half: number, head: number): void {
+    if (half !== head) places.set(half, places.get(head, 0) + half - head);
+  }
 
   /** 1, or 0 without a block of that order. */
   function allocate(recorded: number, order: number, flags: number): number {
     const kind = (flags & Flag.movable) !== 0 ? FrameKind.movable : (flags & Flag.reclaimable) !== 0 ? FrameKind.reclaimable : FrameKind.unmovable;
-    if (!(order >= 0 && order <= 30)) return 0;
+    if (!(order >= 0 && order <= MOST)) return 0;
     const first = frames.takeBlock(order, kind, -1);
-    if (first < 0) return 0;
-    const old = blocks.get(recorded, -1);
-    if (old >= 0) frames.releaseBlock(old, orders.get(recorded, 0)); // its free was not recorded
-    blocks.set(recorded, first);
-    orders.set(recorded, order);
+    // What is handed out again was freed, though no event says so.
+    release(recorded, order);
+    if (first < 0) {
+      refused.set(recorded, order);
+      return 0;
+    }
+    places.set(recorded, first);
+    live.put(recorded, order);
     return 1;
   }
 
-  /** 1, or 0 when no allocation of that frame was seen. */
+  /** As allocate; where the strategy has no such blocks, in blocks of the largest order that it has. */
+  function takeEarlier({ frame, order }: EarlierBlock): boolean {
+    const served = Math.min(order, frames.pmm.maxOrder);
+    for (let f = frame; f < frame + 2 ** order; f += 2 ** served) if (allocate(f, served, Flag.movable) === 0) return false;
+    return true;
+  }
+
+  /** 1, or 0 when no allocation of that block was seen. */
   function release(recorded: number, order: number): number {
-    const first = blocks.get(recorded, -1);
-    if (first < 0 || orders.get(recorded, -1) !== order) return 0;
-    blocks.delete(recorded);
-    orders.delete(recorded);
+    if (refused.delete(recorded)) return 1;
+    const head = live.take(recorded, order, keep);
+    if (head < 0) return order > 0 ? releaseParts(recorded, order) : 0;
+    const first = places.get(head, 0) + recorded - head;
+    if (live.orderAt(head) < 0) places.delete(head);
     frames.releaseBlock(first, order);
     return 1;
   }
 
-  return { allocate, release };
+  /** A block whose frames are live in smaller ones. */
+  function releaseParts(recorded: number, order: number): number {
+    let n = 0;
+    for (let f = recorded; f < recorded + 2 ** order; f++) {
+      const part = live.orderAt(f);
+      if (part >= 0) n += release(f, part);
+    }
+    return n > 0 ? 1 : 0;
+  }
+
+  return { allocate, release, takeEarlier };
+}
+
+/** A block that was in use when a recording began. */
+export interface EarlierBlock {
+  readonly frame: number;
+  readonly order: number;
+}
+
+/**
+ * What was in use before the first event, as far as a recording tells: every block that is freed and was not seen allocated. In ascending order of recorded frames.
+ * Reads the whole trace; null for one without events of the page allocator.
+ */
+export function earlierBlocks(trace: Trace): readonly EarlierBlock[] | null {
+  if (trace.counts[Op.page_free] === 0 && trace.counts[Op.page_alloc] === 0) return null;
+  const live = new RecordedBlocks();
+  const earlier: EarlierBlock[] = [];
+  /** Frames that an event named before: a later free of them, of which no allocation was seen, tells of a lost event instead. */
+  const seen = new IntMap(256);
+  const nothing = (): void => undefined;
+  for (const { length, op, addrHi, addrLo, arg } of trace.blocks()) {
+    for (let i = 0; i < length; i++) {
+      if (op[i] !== Op.page_alloc && op[i] !== Op.page_free) continue;
+      const frame = addrHi[i]! * 1073741824 + addrLo[i]!;
+      const order = arg[i]!;
+      if (!(order >= 0 && order <= MOST)) continue;
+      const known = live.take(frame, order, nothing) >= 0;
+      if (op[i] === Op.page_free) {
+        if (!known && seen.get(frame, 0) === 0) earlier.push({ frame, order });
+        seen.set(frame, 1);
+        continue;
+      }
+      seen.set(frame, 1);
+      if (!known && order > 0) for (let f = frame; f < frame + 2 ** order; f++) if (live.orderAt(f) >= 0) live.take(f, live.orderAt(f), nothing);
+      live.put(frame, order);
+    }
+  }
+  return earlier.sort((a, b) => a.frame - b.frame);
 }

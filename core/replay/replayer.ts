@@ -15,7 +15,7 @@ import { ObjectKind } from '../vmm/objects.js';
 import { MAX_PAGE } from '../vmm/page-index.js';
 import { Reject } from '../vmm/rejections.js';
 import type { Vmm } from '../vmm/vmm.js';
-import { makePageBlocks } from './page-blocks.js';
+import { makePageBlocks, type EarlierBlock } from './page-blocks.js';
 import { cpuOfRow, type Spread } from './spread.js';
 import { OutOfFrames } from './out-of-frames.js';
 
@@ -470,5 +470,10 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     return n;
   }
 
-  return { run };
+  /** Takes what was in use before the first event; false when there are not as many frames. */
+  function takeEarlier(blocks: readonly EarlierBlock[]): boolean {
+    return blocks.every(pageBlocks.takeEarlier);
+  }
+
+  return { run, takeEarlier };
 }

@@ -158,6 +158,20 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     cells[FrameCell.byUse + u]! += 1;
   }
 
+  /** Counts from here on: operations and their steps, failures, peaks. Steps taken so far. */
+  function startCounting(): number {
+    allocSteps.fill(0);
+    freeSteps.fill(0);
+    totals[2] = 0;
+    totals[4] = 0;
+    cells[FrameCell.failures] = 0;
+    cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
+    cells[FrameCell.userPeak] = cells[FrameCell.user]!;
+    cells[FrameCell.tablePeak] = cells[FrameCell.byUse + Use.table]!;
+    cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + Use.kernel]!;
+    return totals[3]!;
+  }
+
   /** Brings `totals` up to date; call at least every 2^30 operations. Each operation has its place in a histogram, so those say how many there were. */
   function spill(): void {
     totals[2]! += cells[FrameCell.failures]!;
@@ -304,6 +318,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     takeHuge,
     putHuge,
     spill,
+    startCounting,
     tableFrames,
     validate,
   };

@@ -55,13 +55,25 @@ function workFolder({ output, keep }: RecordRequest): string {
   }
 }
 
-/** `a.fwt` -> `a.pages.perf.txt.gz`: the trace has no place for pages that belong to no process, so they are kept as perf prints them, on the same clock. */
-async function pagesBeside({ output, allowLost }: RecordRequest, plan: Plan, machine: Machine, folder: string): Promise<{ from: string; to: string }> {
-  const from = join(folder, 'pages.perf.txt.gz');
-  const lost = await printedPages(plan, machine, folder, from);
+/** `a.fwt` -> `a.pages.fwt`: a trace of its own, as its pages belong to the whole machine. */
+async function pagesBeside(request: RecordRequest, plan: Plan, machine: Machine, folder: string): Promise<{ from: string; to: string }> {
+  const { output, allowLost } = request;
+  const text = join(folder, 'pages.perf.txt.gz');
+  const lost = await printedPages(plan, machine, folder, text);
   rmSync(pagesData(folder), { force: true });
   if (lost > 0 && !allowLost) throw new UserError(`--pages: perf lost ${lost} records; record a shorter run, or keep it with --allow-lost`);
-  return { from, to: beside(output, 'pages.perf.txt.gz') };
+  const from = join(folder, 'pages.fwt');
+  const writer = new FwtWriter(from);
+  try {
+    const header = await importInto([text], writer, {});
+    Object.assign(header.kernel, kernelFacts(machine));
+    Object.assign(header.provenance, { command: request.command.join(' '), date: new Date().toISOString(), recorder: 'framewalk record --pages' });
+    writer.finish(header);
+  } catch (error) {
+    writer.abort();
+    throw error;
+  }
+  return { from, to: beside(output, 'pages.fwt') };
 }
 
 /** `a.fwt` -> `a.heap.fwt` */
