@@ -12,8 +12,8 @@ const HEAP = 0x555500000000;
 const LIBRARY = 0x7f0000000000;
 const STACK = 0x7ffc00000000;
 
-function machine(pmm = 'buddy') {
-  const rig = buildRig({ pmm, memory: 8 * MIB });
+function machine(pmm = 'buddy', policy = 'plain') {
+  const rig = buildRig({ pmm, policy, memory: 8 * MIB });
   let n = 0;
   const holes = new Uint16Array(4);
   return {
@@ -77,6 +77,17 @@ describe('blame', () => {
     expect(rows.find(({ mapping }) => mapping === '/lib/a.so')).toMatchObject({ pid: null, command: '', kind: 'file', frames: 2, first_event: 6 });
     expect(rows.some(({ pid }) => pid !== null)).toBe(false);
     expect(broken_blocks).toBeGreaterThan(1);
+  });
+
+  it('knows when the huge page was taken of which a part is left', () => {
+    const { run, blame } = machine('buddy', 'linux');
+    run(
+      { op: Op.mmap, pid: 7, addr: 2 ** 40, size: 2 * MIB, flags: RW | Flag.fixed },
+      { op: Op.madvise, pid: 7, addr: 2 ** 40, size: 2 * MIB, arg: 14 },
+      { op: Op.write, pid: 7, addr: 2 ** 40, size: 1 },
+      { op: Op.munmap, pid: 7, addr: 2 ** 40, size: 4096 },
+    );
+    expect(blame().rows[0]).toMatchObject({ pid: 7, mapping: '[anonymous]', kind: 'anonymous', blocks: 1, alone: 1, frames: 511, first_event: 2 });
   });
 
   it('has nothing to say of blocks with holes, of whole ones and of full ones', () => {
