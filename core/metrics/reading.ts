@@ -1,14 +1,4 @@
-import type { ProcessContiguity } from '../replay/result.js';
-
-/** What one of several CPUs asked of the PMM (core/pmm/cpu-use.ts). */
-export interface CpuRow {
-  readonly cpu: number;
-  readonly allocations: number;
-  readonly frees: number;
-  readonly remote_frees: number;
-  readonly shared_uses: number;
-  readonly hand_overs: number;
-}
+import type { CpuRow, ProcessContiguity } from '../replay/result.js';
 
 /** What a cell's replay counted, as plain numbers: the source of every metric. */
 export interface CellReading {

@@ -2,7 +2,8 @@
 import { makeRegistry } from '../../arch/registry-core.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import type { CellMetric } from './metric.js';
-import type { CellReading, CpuRow } from './reading.js';
+import type { CpuRow } from '../replay/result.js';
+import type { CellReading } from './reading.js';
 
 const PAGE = 4096;
 /** Ratios are rounded to nine digits after the point: enough for any use, and the same text everywhere. */

@@ -3,7 +3,6 @@
  * Everything but `timing` is deterministic: byte-identical for any number of workers, on any machine.
  */
 import type { Loss } from '../../traces/event.js';
-import type { CpuRow } from '../metrics/reading.js';
 import type { Spread } from './spread.js';
 
 export const RESULT_SCHEMA = 2;
@@ -51,6 +50,16 @@ export interface CellConfig {
   readonly pids: readonly number[];
   /** Events replayed: from the first number up to, not including, the second; null = all. */
   readonly window: readonly [number, number] | null;
+}
+
+/** What one of several CPUs asked of the PMM (core/pmm/cpu-use.ts). */
+export interface CpuRow {
+  readonly cpu: number;
+  readonly allocations: number;
+  readonly frees: number;
+  readonly remote_frees: number;
+  readonly shared_uses: number;
+  readonly hand_overs: number;
 }
 
 /** Columns by name, equally long; the first is always `event` (events replayed so far). */

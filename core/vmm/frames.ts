@@ -164,6 +164,8 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     freeSteps.fill(0);
     totals[2] = 0;
     totals[4] = 0;
+    totals[5] = 0;
+    totals[6] = -1;
     cells[FrameCell.failures] = 0;
     cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
     cells[FrameCell.userPeak] = cells[FrameCell.user]!;

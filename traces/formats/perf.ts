@@ -15,7 +15,7 @@ import { Flag, Op, type EventSink, type TraceHeader } from '../event.js';
 import { decodeText, emptyHeader, type ImportContext, type LineInput, type TraceFormat } from '../format.js';
 import { guarded, type Emit } from '../guard.js';
 import { Calls, Sys } from '../linux/calls.js';
-import { Images, readMapping } from '../linux/images.js';
+import { Images, isArgumentStack, readMapping } from '../linux/images.js';
 import { Objects } from '../linux/objects.js';
 import { isFrame, looksLikeSample, readCachePages, readColumns, type SampleColumns } from '../linux/perf-line.js';
 import { PerfTasks } from '../linux/perf-tasks.js';
@@ -283,6 +283,7 @@ class PerfReader {
         this.seen.mappings = true;
         const task = this.at(time, owner);
         if (task === null) return;
+        if (task.call === NO_CALL && isArgumentStack(mapping)) return;
         if (!this.images.isLoading(task.tid) && task.call === NO_CALL && this.images.isNewStack(task, mapping) && time !== BEFORE) {
           this.people.untoldExec(time, task, cpu);
         }

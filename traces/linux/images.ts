@@ -22,6 +22,9 @@ const ALIGNED = 'image with segments aligned to 2 MiB: where its first segment e
 /** What setup_arg_pages adds to the pages of the arguments (fs/exec.c, stack_expand). */
 const STACK_EXPAND = 131072;
 
+/** Where the stack of a new image begins while its arguments are copied (fs/exec.c, bprm_mm_init: STACK_TOP_MAX of 4-level page tables). */
+const ARGUMENTS_END = 0x7ffffffff000;
+
 /** One line about a mapping. */
 export interface Mapping extends Backing {
   readonly start: number;
@@ -56,6 +59,12 @@ export function readMapping(scan: Scanner): Mapping | null {
   const protection = (rights.includes('r') || rights.length < 4 ? Flag.r : 0) | (rights.includes('w') ? Flag.w : 0) | (rights.includes('x') ? Flag.x : 0);
   return { start, end: start + bytes, bytes, offset, protection, shared: rights.charAt(3) === 's', name, file };
 }
+
+/**
+ * Whether it is the stack of an image that exec prepares: reported when the arguments need more than one page, before exec has left the old space, and no mapping of
+ * that. A child of vfork would seem to make it in its parent's.
+ */
+export const isArgumentStack = ({ name, file, end }: Mapping): boolean => file === null && end === ARGUMENTS_END && name !== '[stack]';
 
 export class Images {
   /** Images that are being loaded, by tid. */

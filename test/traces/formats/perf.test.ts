@@ -497,6 +497,22 @@ describe('processes', () => {
     expect(events[1]?.time).toBe(5);
   });
 
+  it('arguments of more than one page: the stack that exec prepares for them is no mapping of the space that a child of vfork shares', async () => {
+    const { events } = await run(
+      lines(
+        ...EXEC,
+        'task:task_newtask: pid=101 comm=prog clone_flags=4100 oom_score_adj=0',
+        'PERF_RECORD_MMAP2 101/101: [0x7fffffffd000(0x2000) @ 0x7fffffffd 00:00 0 0]: rw-p //anon',
+        'sched:sched_prepare_exec: interp=/bin/sh filename=/bin/child pid=101 comm=prog',
+        'PERF_RECORD_COMM exec: child:101/101',
+        'PERF_RECORD_MMAP2 101/101: [0x7ffe00000000(0x22000) @ 0x7ffffffdd000 00:00 0 0]: rw-p [stack]',
+        DONE,
+      ),
+    );
+    expect(events.filter(({ op, pid }) => op === Op.mmap && pid === 101).map(({ addr, size }) => [addr, size])).toEqual([[0x7ffe00000000, 0x22000]]);
+    expect(events.filter(({ op }) => op === Op.vfork).length).toBe(1);
+  });
+
   it('an image whose segments leave holes: what the first mapping reserved is cut back', async () => {
     const segment = (start: number, bytes: number, offset: number, rights: string): string =>
       `PERF_RECORD_MMAP2 100/100: [0x${start.toString(16)}(0x${bytes.toString(16)}) @ 0x${offset.toString(16)} fe:00 7 0]: ${rights} /bin/prog`;
