@@ -3,7 +3,7 @@
  * compiled to WebAssembly, bare and with the account in front as a replay has it, and of the same C code compiled for this machine. Medians of rounds that are short enough to
  * lie between two switches of a busy machine; each number comes from a process of its own, the three in turn, three times. Without a C compiler the last one is missing.
  *
- * kalloc.c writes into each frame, so over a large memory its numbers are those of cache and TLB misses, more of them in WebAssembly's memory than in a C program's.
+ * kalloc.c writes into each frame; over a large memory that is slower in linear memory than in a C program, without any call between (docs/own-pmm.md).
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -89,6 +89,18 @@ describe('run', () => {
     expect(complaint(outcome)).toMatch(message);
   });
 
+  it("says at which event a module throws, and that it is the module's doing", async () => {
+    writeFileSync(
+      join(folder, 'throwing.mjs'),
+      'export default { create: () => ({ maxOrder: 0, n: 0, allocate() { if (this.n === 70) throw new TypeError("no list"); return this.n++; }, free: () => 0 }) };',
+    );
+    const outcome = await framewalk(['run', 'small.csv', '--memory', '64MiB', '--pmm', 'throwing.mjs', '--out', 'nowhere'], inside);
+    expect(outcome.code).toBe(2);
+    expect(complaint(outcome)).toMatch(
+      /^framewalk: small on throwing\.mjs: at event \d+: throws TypeError: no list in allocate; framewalk check-pmm throwing\.mjs looks for/,
+    );
+  });
+
   it('ends a module that never returns', async () => {
     const outcome = await framewalk(['run', 'small.csv', '--memory', '64MiB', '--pmm', 'endless.mjs', '--pmm-timeout', '2', '--out', 'nowhere'], inside);
     expect(outcome.code).toBe(2);
@@ -142,6 +154,8 @@ describe('check-pmm', () => {
   });
 
   it.each([
+    ['text.wasm', 'hello', /^framewalk: text\.wasm: not a WebAssembly module/],
+    ['order.mjs', 'export default { create: () => ({ maxOrder: 11, allocate() {}, free() {} }) };', /^framewalk: order\.mjs: its allocator's maxOrder is 11/],
     ['syntax.mjs', 'export default {', /^framewalk: syntax\.mjs: cannot be loaded: SyntaxError/],
     ['types.ts', 'export default { create: (): number => };', /^framewalk: types\.ts: cannot be loaded/],
     ['enum.ts', 'enum A { b }\nexport default { create: () => A };', /^framewalk: enum\.ts: cannot be loaded/],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { EINVAL, EPERM } from '../../arch/arch.js';
 import { MAX_ORDER, type FrameAllocator } from '../../core/pmm/allocator.js';
 import { isUsable, memoryMapFromRanges, memoryMapFromSize, usableIn, type MemoryMap } from '../../core/pmm/memory-map.js';
+import { strategyOf } from '../../core/pmm/own/load.js';
 import { pmms } from '../../core/pmm/registry.js';
 
 const MAPS: Record<string, MemoryMap> = {
@@ -37,7 +38,14 @@ function ensure(ok: boolean, what: () => string): void {
 
 const take = (pmm: FrameAllocator, order = 0): number => pmm.allocate(order, 0, 0, -1, 0);
 
-for (const strategy of pmms.all()) {
+/** Modules of the user's, of each kind; TypeScript is loaded by Node itself (test/cli/own-pmm.test.ts). */
+const OWN = await Promise.all(
+  ['test/fixtures/pmm/own/kalloc.wasm', 'test/fixtures/pmm/own/buddy.wasm', 'test/fixtures/pmm/own/bitmap.wasm', 'docs/own-pmm/first-fit.mjs'].map((file) =>
+    strategyOf(new URL(`../../${file}`, import.meta.url).pathname),
+  ),
+);
+
+for (const strategy of [...pmms.all(), ...OWN]) {
   for (const [mapName, map] of Object.entries(MAPS)) {
     describe(`${strategy.name} over ${mapName}`, () => {
       const make = (): FrameAllocator => strategy.create({ map, cpus: 1, seed: 1 });
@@ -76,7 +84,7 @@ for (const strategy of pmms.all()) {
       });
 
       it('serves aligned blocks of every order it claims, until no block of that order is left', () => {
-        for (let order = 0; order <= pmms.get(strategy.name).create({ map, cpus: 1, seed: 1 }).maxOrder; order++) {
+        for (let order = 0; order <= make().maxOrder; order++) {
           const pmm = make();
           const size = 2 ** order;
           let blocks = 0;

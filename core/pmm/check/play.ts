@@ -6,7 +6,7 @@ import { UserError } from '../../../traces/event.js';
 import type { FrameAllocator } from '../allocator.js';
 import type { MemoryMap } from '../memory-map.js';
 import { keepAccount } from '../own/account.js';
-import type { OwnAllocator } from '../own/own.js';
+import { PmmFull, type OwnAllocator } from '../own/own.js';
 
 /** A request of 2^order frames (order >= 0), or the return of what step `-1 - step` was given. */
 export type Step = number;
@@ -60,7 +60,12 @@ function checkCount(own: OwnAllocator, pmm: FrameAllocator): void {
 /** Takes blocks of an order on every CPU until none is left; how many. */
 function drain(pmm: FrameAllocator, order: number, cpus: number): number {
   let n = 0;
-  for (let cpu = 0; cpu < cpus; cpu++) while (pmm.allocate(order, 1, cpu, -1, 0) >= 0) n++;
+  try {
+    for (let cpu = 0; cpu < cpus; cpu++) while (pmm.allocate(order, 1, cpu, -1, 0) >= 0) n++;
+  } catch (error) {
+    if (error instanceof PmmFull) return n;
+    throw error;
+  }
   const more = pmm.allocate(order, 1, 0, -1, 0);
   if (more >= 0) throw new Faulty(`says that no block of order ${order} is left, and then hands out frame ${more}`);
   return n;
@@ -118,13 +123,22 @@ export function play(make: Make, { map, cpus, capacity: known }: Place, steps: r
         if (first !== undefined) pmm.free(first, steps[at]!, cpu);
         given.delete(at);
       } else {
-        const first = pmm.allocate(step, 1, cpu, -1, 0);
+        let first = -1;
+        let full = false;
+        try {
+          first = pmm.allocate(step, 1, cpu, -1, 0);
+        } catch (error) {
+          if (!(error instanceof PmmFull)) throw error;
+          full = true;
+        }
         answers.push(first);
         if (first >= 0) given.set(made, first);
         else if (step === 0 && cpus === 1 && capacity.frames > held(pmm))
           throw new Faulty(`says that no frame is left, when ${capacity.frames - held(pmm)} are`);
         else if (step <= capacity.order && held(pmm) === 0)
           throw new Faulty(`gives no block of order ${step} when nothing is in use, which it gave when it was fresh (free blocks are not joined, or lost)`);
+        // Nothing can be asked of it after its panic.
+        if (full) return null;
       }
       checkCount(own, pmm);
     }
@@ -142,6 +156,7 @@ export function play(make: Make, { map, cpus, capacity: known }: Place, steps: r
           ? `loses frames: when everything has come back, ${blocks} of ${capacity.blocks} can be had`
           : `loses blocks of order ${order}: when everything has come back, ${blocks} of ${capacity.blocks} can be had (free blocks are not joined, or lost)`,
       );
+    if (own.trapsWhenFull === true) return null;
     const rest = drain(pmm, 0, cpus);
     if (blocks * 2 ** order + rest < capacity.frames)
       throw new Faulty(`loses frames: when everything has come back, ${blocks * 2 ** order + rest} of ${capacity.frames} can be had`);

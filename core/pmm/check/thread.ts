@@ -2,6 +2,7 @@
 import { UserError } from '../../../traces/event.js';
 import { loadOwn } from '../own/load.js';
 import { isOwnFile } from '../own/names.js';
+import { PmmViolation } from '../own/own.js';
 import { pmms } from '../registry.js';
 import type { Make } from './play.js';
 import type { CheckAnswer, CheckTask } from './run.js';
@@ -49,6 +50,7 @@ export default async function check(task: CheckTask): Promise<CheckAnswer> {
   try {
     return await outcome(task);
   } catch (error) {
+    if (error instanceof PmmViolation) return { userError: `${task.name}: ${error.message}` };
     if (error instanceof UserError) return { userError: error.message };
     throw error;
   }

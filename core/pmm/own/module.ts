@@ -71,6 +71,18 @@ function checked(value: unknown): OwnAllocator {
   if (value['near'] !== undefined && value['near'] !== 'superpage' && value['near'] !== 'mapping')
     throw new PmmViolation(`its allocator's near is ${JSON.stringify(value['near'])}; expected 'superpage' or 'mapping'`);
   const own = value as unknown as OwnAllocator;
+  /** What the module throws is its own, not a defect of framewalk. */
+  const thrown = (what: string, error: unknown): never => {
+    if (error instanceof UserError) throw error;
+    throw new PmmViolation(`throws ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)} in ${what}`, { cause: error });
+  };
+  const called = <T>(what: string, run: () => T): T => {
+    try {
+      return run();
+    } catch (error) {
+      return thrown(what, error);
+    }
+  };
   const answer = (what: string, number: unknown): number => {
     if (typeof number === 'number') return number;
     throw new PmmViolation(`${what} answers ${String(number)}, which is no number`);
@@ -78,15 +90,49 @@ function checked(value: unknown): OwnAllocator {
   return {
     maxOrder,
     allocate: (order, kind, cpu, near, owner) => {
-      const frame = own.allocate(order, kind, cpu, near, owner);
-      return typeof frame === 'number' && frame === frame ? frame : answer('allocate', Number.isNaN(frame) ? 'NaN' : frame);
+      try {
+        const frame = own.allocate(order, kind, cpu, near, owner);
+        return typeof frame === 'number' && frame === frame ? frame : answer('allocate', Number.isNaN(frame) ? 'NaN' : frame);
+      } catch (error) {
+        return thrown('allocate', error);
+      }
     },
-    free: (frame, order, cpu) => answer('free', own.free(frame, order, cpu)),
+    free: (frame, order, cpu) => {
+      try {
+        return answer('free', own.free(frame, order, cpu));
+      } catch (error) {
+        return thrown('free', error);
+      }
+    },
     ...(own.unaligned === true ? { unaligned: true } : {}),
     ...(own.near === undefined ? {} : { near: own.near }),
-    ...(own.freeFrames === undefined ? {} : { freeFrames: () => answer('freeFrames', own.freeFrames?.()) }),
-    ...(own.steps === undefined ? {} : { steps: () => answer('steps', own.steps?.()) }),
-    ...(own.sharedUses === undefined ? {} : { sharedUses: () => answer('sharedUses', own.sharedUses?.()) }),
-    ...(own.validate === undefined ? {} : { validate: () => own.validate?.() }),
+    ...(own.freeFrames === undefined
+      ? {}
+      : {
+          freeFrames: () =>
+            answer(
+              'freeFrames',
+              called('freeFrames', () => own.freeFrames?.()),
+            ),
+        }),
+    ...(own.steps === undefined
+      ? {}
+      : {
+          steps: () =>
+            answer(
+              'steps',
+              called('steps', () => own.steps?.()),
+            ),
+        }),
+    ...(own.sharedUses === undefined
+      ? {}
+      : {
+          sharedUses: () =>
+            answer(
+              'sharedUses',
+              called('sharedUses', () => own.sharedUses?.()),
+            ),
+        }),
+    ...(own.validate === undefined ? {} : { validate: () => called('validate', () => own.validate?.()) }),
   };
 }

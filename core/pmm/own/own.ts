@@ -21,6 +21,8 @@ export interface OwnAllocator {
   validate?(): void;
   /** Blocks need not be aligned to their size. */
   readonly unaligned?: boolean;
+  /** `allocate` throws PmmFull where others answer a negative number. */
+  readonly trapsWhenFull?: boolean;
   /** See FrameAllocator. */
   readonly near?: 'superpage' | 'mapping';
   sharedUses?(): number;
@@ -30,3 +32,6 @@ export interface OwnAllocator {
 export class PmmViolation extends UserError {
   override readonly name = 'UserError';
 }
+
+/** An allocator that panics when it is out of memory, as it says of itself (flag 4), did so. It must not be called again. */
+export class PmmFull extends PmmViolation {}

@@ -10,7 +10,7 @@ import { UserError } from '../../../traces/event.js';
 import type { PmmOptions } from '../allocator.js';
 import { MAX_ORDER } from '../allocator.js';
 import type { MemoryMap } from '../memory-map.js';
-import { PmmViolation, type OwnAllocator } from './own.js';
+import { PmmFull, PmmViolation, type OwnAllocator } from './own.js';
 
 const enum Flag {
   /** Keeps data inside the free frames. */
@@ -100,8 +100,10 @@ export function instantiate(module: WebAssembly.Module, { map, cpus }: PmmOption
 
   function trapped(error: unknown, what: string): never {
     if (error instanceof UserError) throw error;
-    const full = what === 'pmm_alloc' && (flags & Flag.trapsWhenFull) !== 0 ? '; it traps when it is out of memory (flag 4), so give more --memory' : '';
-    throw new PmmViolation(`traps in ${what} (${(error as Error).message})${full}`, { cause: error });
+    const said = `traps in ${what} (${(error as Error).message})`;
+    if (what === 'pmm_alloc' && (flags & Flag.trapsWhenFull) !== 0)
+      throw new PmmFull(`${said}, as it does when it is out of memory (flag 4): give more --memory`, { cause: error });
+    throw new PmmViolation(said, { cause: error });
   }
 
   function allocate(order: number, kind: number, cpu: number, near: number, owner: number): number {
@@ -144,6 +146,7 @@ export function instantiate(module: WebAssembly.Module, { map, cpus }: PmmOption
   return {
     maxOrder,
     unaligned: (flags & Flag.unaligned) !== 0,
+    trapsWhenFull: (flags & Flag.trapsWhenFull) !== 0,
     allocate: plain ? allocateOrder : allocate,
     free: switchCpu === null ? freeBlock : free,
     ...(allocHint === undefined ? {} : { near: 'superpage' as const }),

@@ -1,7 +1,7 @@
 /** check-pmm: what it says of allocators that are wrong in one way each, with the shortest sequence that shows it; and of right ones nothing. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { search } from '../../../core/pmm/check/search.js';
+import { search, type Finding } from '../../../core/pmm/check/search.js';
 import { loadOwn } from '../../../core/pmm/own/load.js';
 import { pmms } from '../../../core/pmm/registry.js';
 import type { Make } from '../../../core/pmm/check/play.js';
@@ -32,19 +32,35 @@ const EXPECTED: Record<string, readonly [what: string, steps: readonly number[],
   'no-merge': [LOST(6), [0, -1, 6], false, 0],
   'no-order-check': ['hands out frames 0 to 1, of which frame 1 is in use', [0, 0, 0, -1, -3, 1], false, 0],
   refuses: ['answers -22 when frames 2 to 3, which it handed out, come back', [0, 1, -2], false, 0],
-  throws: ['throws RangeError: no such list', [1, -1], false, 0],
+  throws: ['throws RangeError: no such list in free', [1, -1], false, 0],
   'wrong-count': ['says that 62 frames are free, when 61 are', [0, 0, 0], false, 0],
 };
 
 describe('a wrong allocator', () => {
   it('of each kind is among the fixtures', () => {
     const files = readdirSync(fixture('broken')).map((file) => file.replace('.mjs', ''));
-    expect(files.filter((name) => name !== 'allocators' && name !== 'endless')).toEqual(Object.keys(EXPECTED));
+    expect(files.filter((name) => !['allocators', 'endless', 'wasm'].includes(name))).toEqual(Object.keys(EXPECTED));
   });
 
   it.each(Object.entries(EXPECTED))('is found out: %s', async (name, [what, steps, afterwards, memory]) => {
     const { finding } = search(await makerOf(fixture(`broken/${name}.mjs`)), 10, 1, nobody, nobody);
     expect(finding).toMatchObject({ what, steps, afterwards, memory });
+  });
+});
+
+describe('a module that panics', () => {
+  const searched = async (name: string): Promise<Finding | null> => search(await makerOf(fixture(`broken/wasm/${name}.wasm`)), 0, 1, nobody, nobody).finding;
+
+  it('is found out', async () => {
+    expect(await searched('TRAP_FREE')).toMatchObject({ what: 'traps in pmm_free (unreachable)', steps: [0, 0, -2], afterwards: false });
+  });
+
+  it('when it is out of memory, and says so, keeps the contract', async () => {
+    expect(await searched('TRAP_FULL')).toBeNull();
+  });
+
+  it('says that it panics when it is out of memory, but panics while frames are left', async () => {
+    expect(await searched('TRAP_EARLY')).toMatchObject({ what: 'says that no frame is left, when 64 are', steps: [0, -1, 0], afterwards: false });
   });
 });
 

@@ -17,6 +17,7 @@ import { openFwt } from '../../../traces/fwt.js';
 
 const OWN = new URL('../../fixtures/pmm/own/', import.meta.url).pathname;
 const DOCS = new URL('../../../docs/own-pmm/', import.meta.url).pathname;
+const BROKEN = new URL('../../fixtures/pmm/broken/wasm/', import.meta.url).pathname;
 const BUNDLED = new URL('../../../traces/recordings/', import.meta.url).pathname;
 // TypeScript is loaded by Node itself, so by the built program alone: test/cli/own-pmm.test.ts.
 const MODULES = [`${OWN}kalloc.wasm`, `${OWN}buddy.wasm`, `${OWN}bitmap.wasm`, `${DOCS}first-fit.mjs`];
@@ -141,6 +142,22 @@ describe('a module that cannot be used is named with what is wrong', () => {
     const path = file(name, content);
     const make = async (): Promise<FrameAllocator> => (await strategyOf(path)).create({ map, cpus: 1, seed: 1 });
     await expect(make()).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['TRAP_INIT', 'traps in pmm_init (unreachable)'],
+    ['REFUSE_INIT', 'pmm_init answers -12: it does not want a memory of 64 frames'],
+    ['REFUSE_READY', 'pmm_ready answers -5'],
+    ['ORDER_11', 'pmm_max_order is 11; 0 to 10 are possible'],
+  ])('that fails at the start: %s', async (name, message) => {
+    const strategy = await strategyOf(`${BROKEN}${name}.wasm`);
+    expect(() => strategy.create({ map, cpus: 1, seed: 1 })).toThrow(`${BROKEN}${name}.wasm: ${message}`);
+  });
+
+  it('that panics when it is out of memory, with the remedy', async () => {
+    const pmm = (await strategyOf(`${BROKEN}TRAP_FULL.wasm`)).create({ map, cpus: 1, seed: 1 });
+    for (let n = 0; n < 64; n++) expect(pmm.allocate(0, 1, 0, -1, 0)).toBeGreaterThanOrEqual(0);
+    expect(() => pmm.allocate(0, 1, 0, -1, 0)).toThrow('traps in pmm_alloc (unreachable), as it does when it is out of memory (flag 4): give more --memory');
   });
 
   it('no file', async () => {
