@@ -13,7 +13,7 @@ import type { Machine } from '../vmm/machine.js';
 /** Largest order of a recorded block that is looked at. */
 const MOST = 20;
 
-/** Blocks that are live in a recording: recorded first frame -> order, each aligned to its size. */
+/** Blocks that are live in a recording: recorded first frame -> order. Those aligned to their size, as a kernel's are, can be cut. */
 export class RecordedBlocks {
   private readonly orders = new IntMap(256);
 
@@ -31,7 +31,12 @@ export class RecordedBlocks {
    * when no live block holds it.
    */
   take(frame: number, order: number, kept: (half: number, head: number) => void): number {
-    for (let k = order; k <= MOST; k++) {
+    // As it was handed out, aligned or not.
+    if (this.orderAt(frame) === order) {
+      this.orders.delete(frame);
+      return frame;
+    }
+    for (let k = frame % 2 ** order === 0 ? order : MOST + 1; k <= MOST; k++) {
       const head = frame - (frame % 2 ** k);
       const whole = this.orderAt(head);
       if (whole < k) continue;

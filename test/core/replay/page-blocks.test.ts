@@ -4,10 +4,13 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { lookupConfig } from '../../../core/lookup/configs.js';
 import { pmms } from '../../../core/pmm/registry.js';
 import { memoryMapFromSize } from '../../../core/pmm/memory-map.js';
+import { runCell } from '../../../core/replay/cell.js';
 import { earlierBlocks } from '../../../core/replay/page-blocks.js';
 import { Flag, Op } from '../../../traces/event.js';
+import { openFwt } from '../../../traces/fwt.js';
 import type { Fields } from '../../oracle/vmm-events.js';
 import { replayed, traceOf } from './verifying.js';
 
@@ -129,5 +132,31 @@ describe('a recording of a page allocator', () => {
     expect(() => run(frees)).toThrow(
       'what it frees was in use before it began, 40960 frames (160 MiB): that does not fit into 16384 frames; give more --memory',
     );
+  });
+});
+
+describe('the bundled recording of a build', () => {
+  const path = new URL('../../../traces/recordings/pages/build.fwt', import.meta.url).pathname;
+  const options = { arch: 'x86-64', heap: 'recorded', policy: 'linux', touch: 'auto', tlb: lookupConfig('default'), kernelHeap: true } as const;
+  const machine = { map: memoryMapFromSize(512 * 2 ** 20), onOom: 'fail', cpus: 2, seed: 1, pids: [], window: null, audit: 0, samplePoints: 8 } as const;
+
+  it.each(pmms.names())('is served by %s, to the same numbers of frames', (pmm) => {
+    const trace = openFwt(path, 'build');
+    try {
+      const { metrics, absent, confidence, processes, cpus } = runCell(trace, { ...options, ...machine, pmm });
+      expect(confidence.level).toBe('estimate');
+      expect(processes).toEqual([]);
+      expect([metrics['minor_faults_count'], metrics['tlb_miss_ratio']]).toEqual([null, null]);
+      expect(absent['minor_faults_count']).toBeDefined();
+      expect(cpus.every(({ allocations }) => allocations > 1000)).toBe(true);
+      // Strategies without blocks of several frames, or that have broken them all, refuse some.
+      if (metrics['alloc_failures_count'] !== 0) {
+        expect(['free-stack', 'random']).toContain(pmm);
+        return;
+      }
+      expect([metrics['frames_peak']! - metrics['frames_start']!, metrics['frames_end']! - metrics['frames_start']!]).toEqual([8541, 1005]);
+    } finally {
+      trace.close();
+    }
   });
 });
