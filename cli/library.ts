@@ -50,6 +50,10 @@ export interface ReplayOptions {
   readonly window?: readonly [number, number];
   readonly workers?: number;
   readonly seed?: number;
+  /** Memory that others have used before: 'SEED:UTILISATION:CHURN', or the paths of a machine's buddyinfo and pagetypeinfo, with a comma. */
+  readonly age?: string;
+  /** Times that each trace is replayed, one after the other in the same memory. */
+  readonly repeat?: number;
   /** Bytes of a trace that workers share in memory, or text such as '128MiB'. */
   readonly traceMemory?: number | string;
   /** Format of the traces where their content does not tell. */
@@ -153,6 +157,8 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'spread':
     case 'workers':
     case 'seed':
+    case 'age':
+    case 'repeat':
     case 'format':
     case 'strict':
     case 'audit':

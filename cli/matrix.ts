@@ -12,6 +12,7 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import type { ZodType } from 'zod';
 import { UserError } from '../traces/event.js';
+import { namesFiles } from './age.js';
 import { checked, parseText, readText } from './document.js';
 import { isOwnFile } from '../core/pmm/own/names.js';
 import { closest } from './names.js';
@@ -77,6 +78,7 @@ async function matrixSchema(): Promise<ZodType<Record<string, Value>>> {
         return z.union([z.string(), z.int()], { error: 'expected a size such as 4GiB, or bytes' });
       case 'path':
       case 'path-or-name':
+      case 'age':
       case 'text':
         return z.string({ error: 'expected text' });
       default:
@@ -103,6 +105,11 @@ function asText(option: RunOption, value: Value, file: string): string {
       .join(',');
   if (Array.isArray(value)) return value.join(',');
   const text = String(value);
+  if (option.kind === 'age' && namesFiles(text))
+    return text
+      .split(',')
+      .map((path) => beside(file, path.trim()))
+      .join(',');
   if (option.kind === 'path') return beside(file, text);
   if (option.kind === 'path-or-name' && /[/\\.]/.test(text)) return beside(file, text);
   // `on` and `off` are words in YAML 1.2 and booleans in older habits; both mean the same here.

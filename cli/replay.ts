@@ -36,10 +36,10 @@ export async function openTraces(request: RunRequest, hooks: ReplayHooks = {}): 
 
 /** Replays open traces. `command` is for the record. */
 export async function replayTraces(request: RunRequest, traces: readonly Trace[], command: string, hooks: ReplayHooks = {}): Promise<RunResult> {
-  const { arch, pmm, heap, policy, without, touch, map, kernelHeap, onOom, tlb, cpus, spread, pids, window, seed, audit, traceMemoryBytes, pmmTimeout } =
-    request;
+  const { arch, pmm, heap, policy, without, touch, map, kernelHeap, onOom, tlb, cpus, spread, pids, window, seed, age, repeat, audit } = request;
+  const { traceMemoryBytes, pmmTimeout } = request;
   const workers = request.workers ?? availableParallelism();
-  const what = { arch, pmm, heap, policy, without, touch, map, kernelHeap, onOom, tlb, cpus, spread, pids, window, seed, audit };
+  const what = { arch, pmm, heap, policy, without, touch, map, kernelHeap, onOom, tlb, cpus, spread, pids, window, seed, age, repeat, audit };
   const { signal, onProgress } = hooks;
   return await runMatrix({ ...what, traces, workers, traceMemoryBytes, pmmTimeout, command, version: version(), signal, onProgress });
 }

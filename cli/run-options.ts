@@ -10,7 +10,7 @@ import type { RegistryName } from './registries.js';
 export type RunOption = { readonly about: string; readonly preset?: string } & (
   | { readonly kind: 'names' | 'names-or-files' | 'path-or-name'; readonly registry: RegistryName }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
-  | { readonly kind: 'size' | 'numbers' | 'rules' | 'path' | 'text' | 'switch' }
+  | { readonly kind: 'size' | 'numbers' | 'rules' | 'path' | 'age' | 'text' | 'switch' }
   | { readonly kind: 'count'; readonly least: number; readonly most: number }
 );
 
@@ -37,6 +37,11 @@ export const RUN_OPTIONS = {
   },
   memory: { kind: 'size', preset: '4GiB', about: 'Physical memory' },
   memmap: { kind: 'path', about: 'Physical memory with holes: a file in the form of the e820 lines of a Linux boot log (instead of --memory)' },
+  age: {
+    kind: 'age',
+    about:
+      'Memory that others have used before: filled to UTILISATION, after CHURN rounds of filling half of the rest and ending lives, or as the /proc/buddyinfo and /proc/pagetypeinfo of a machine say',
+  },
   'kernel-heap': { kind: 'choice', choices: onOff, preset: 'on', about: "Whether the VMM's own objects are paid for from the same memory" },
   'on-oom': {
     kind: 'choice',
@@ -54,6 +59,7 @@ export const RUN_OPTIONS = {
   },
   pid: { kind: 'numbers', about: 'Replay only these processes' },
   window: { kind: 'text', about: 'Replay only these events of each trace, counted from 0, TO not included' },
+  repeat: { kind: 'count', least: 1, most: 1000, preset: '1', about: 'Times that a trace is replayed, one after the other in the same memory' },
   matrix: { kind: 'path', about: 'A YAML or JSON file with any of these options; flags override it' },
   workers: { kind: 'count', least: 1, most: 256, preset: 'one a core', about: 'Worker threads' },
   seed: { kind: 'count', least: 0, most: 2 ** 32 - 1, preset: '1', about: 'Seed of everything random' },
@@ -77,6 +83,7 @@ const WORDS: Readonly<Record<RunOption['kind'], string>> = {
   rules: 'RULE,RULE',
   path: 'FILE',
   'path-or-name': '',
+  age: 'SEED:UTILISATION:CHURN or FILE,FILE',
   text: 'FROM..TO',
   switch: '',
   count: 'N',

@@ -5,10 +5,12 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { LookupConfig } from '../core/lookup/lookup-contract.js';
 import type { SpreadMode } from '../core/replay/spread.js';
+import type { Ageing } from '../core/pmm/ageing/ageing.js';
 import { memoryMapFromSize, parseE820, type MemoryMap } from '../core/pmm/memory-map.js';
 import { isOwnFile } from '../core/pmm/own/names.js';
 import { UserError } from '../traces/event.js';
 import { fileError } from '../traces/io-error.js';
+import { parseAge } from './age.js';
 import { readText } from './document.js';
 import type { MatrixFile } from './matrix.js';
 import { knownName, knownNames } from './names.js';
@@ -30,6 +32,9 @@ export interface RunRequest {
   readonly without: readonly string[];
   readonly touch: 'auto' | 'recorded' | 'alloc' | 'all';
   readonly map: MemoryMap;
+  /** What has used memory before the trace, or null: nothing. */
+  readonly age: Ageing | null;
+  readonly repeat: number;
   readonly kernelHeap: boolean;
   readonly onOom: 'kill' | 'fail' | 'stop';
   readonly tlb: LookupConfig;
@@ -93,6 +98,7 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
   const all = traces.length > 0 ? traces : (matrix?.traces ?? []);
   if (all.length === 0) throw new UserError('no trace given; say framewalk run FILE.fwt, or traces: in a --matrix file');
   const policy = await single('policy');
+  const age = given('age') === undefined ? null : parseAge(option('age').text, option('age').label);
   return {
     traces: all,
     arch: await names('arch'),
@@ -103,6 +109,8 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
     without: given('without') === undefined ? [] : await leftOut(policy, option('without')),
     touch: choice('touch', RUN_OPTIONS.touch.choices),
     map: memoryMap(),
+    age,
+    repeat: count('repeat'),
     kernelHeap: choice('kernel-heap', RUN_OPTIONS['kernel-heap'].choices) === 'on',
     onOom: choice('on-oom', RUN_OPTIONS['on-oom'].choices),
     tlb: await readLookupConfig(option('tlb').text, option('tlb').label),
@@ -122,6 +130,8 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
 
   function memoryMap(): MemoryMap {
     const file = given('memmap');
+    // The files of a machine say how much memory it has.
+    if (file === undefined && given('memory') === undefined && age?.kind === 'machine') return memoryMapFromSize(age.frames * 4096);
     if (file === undefined) return memoryMapFromSize(size('memory'));
     if (flags('memory') !== undefined && flags('memmap') !== undefined)
       throw new UserError('--memory and --memmap both say how much memory there is; give one of them');

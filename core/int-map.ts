@@ -77,6 +77,11 @@ export class IntMap {
     return true;
   }
 
+  clear(): void {
+    this.keys.fill(NaN);
+    this.size = 0;
+  }
+
   /** Calls back for every entry, in no particular order. */
   forEach(visit: (key: number, value: number) => void): void {
     for (let i = 0; i < this.keys.length; i++) {

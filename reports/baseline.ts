@@ -52,6 +52,8 @@ export function cellKey(config: CellConfig): CellKey {
     // Which CPU an event ran on matters where there are several.
     cpus: config.cpus === 1 ? 1 : `${config.cpus} ${config.spread}`,
     seed: config.seed,
+    age: `${config.age} ${config.ageHash.slice(0, 16)}`.trim(),
+    repeat: config.repeat,
     pids: config.pids.join(' '),
     window: config.window === null ? '' : `${config.window[0]}..${config.window[1]}`,
   };

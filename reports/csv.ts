@@ -1,12 +1,12 @@
 /**
- * The CSV files of a run: results.csv, timeline.csv, processes.csv, fragmentation.csv, blame.csv, contiguity.csv (deterministic) and timing.csv (a clock).
+ * The CSV files of a run: results.csv, timeline.csv, processes.csv, fragmentation.csv, blame.csv, contiguity.csv, rounds.csv (deterministic) and timing.csv (a clock).
  *
  * RFC 4180 quoting (only where a field needs it), lines end in LF, the first line names the columns. Numbers are exact; an empty field is a
  * value the trace cannot give, never a zero. Columns beyond the identifying ones come from metric descriptors and from the timeline's own names.
  */
 import type { Metric } from '../core/metrics/metric.js';
 import { COVER_PERCENTS, LARGEST_RANGES } from '../core/replay/result.js';
-import type { CellConfig, CellResult, CellTiming, ProcessPeaks, RunResult } from '../core/replay/result.js';
+import type { CellConfig, CellResult, CellTiming, ProcessPeaks, RoundRow, RunResult } from '../core/replay/result.js';
 import { quantileSorted } from 'simple-statistics';
 import { assertDescribed, deterministic, metricValue } from './cells.js';
 import type { StoredRun } from './cells.js';
@@ -36,10 +36,22 @@ function cellFields(config: CellConfig): Field[] {
 export function resultsCsv(run: StoredRun, metrics: readonly Metric[]): string {
   assertDescribed(run, metrics);
   const columns = deterministic(metrics);
-  const header = [...CELL_COLUMNS, 'policy', 'tlb', 'touch', 'memory_bytes', 'cpus', 'seed', 'confidence', ...columns.map((metric) => metric.name)];
+  const header = [
+    ...CELL_COLUMNS,
+    'policy',
+    'tlb',
+    'touch',
+    'memory_bytes',
+    'cpus',
+    'seed',
+    'age',
+    'repeat',
+    'confidence',
+    ...columns.map((metric) => metric.name),
+  ];
   const rows = run.cells.map((cell) => {
     const { config } = cell;
-    const identity = [config.policy, config.tlb, config.touch, config.memoryBytes, config.cpus, config.seed, cell.confidence.level];
+    const identity = [config.policy, config.tlb, config.touch, config.memoryBytes, config.cpus, config.seed, config.age, config.repeat, cell.confidence.level];
     return [...cellFields(config), ...identity, ...columns.map((metric) => metricValue(cell, metric))];
   });
   return table(header, rows);
@@ -123,6 +135,28 @@ export function contiguityCsv(run: StoredRun): string {
   const toCover = COVER_PERCENTS.map((percent) => `ranges_${percent}_count`);
   const covered = LARGEST_RANGES.map((n) => `largest_${n}_ratio`);
   return table([...CELL_COLUMNS, 'pid', 'command', 'event', 'pages_count', 'ranges_count', ...toCover, ...covered], rows());
+}
+
+const ROUND_COLUMNS = [
+  'round',
+  'frames_start',
+  'frames_peak',
+  'frames_end',
+  'unusable_free_index_order_9',
+  'unusable_free_index_order_9_end',
+  'free_huge_score',
+  'free_huge_score_end',
+  'largest_free_block_frames_end',
+  'contiguity_ranges_99',
+  'pmm_steps_per_op',
+  'alloc_failures_count',
+  'huge_failures_count',
+] as const satisfies readonly (keyof RoundRow)[];
+
+/** rounds.csv: one row a cell and round of `--repeat`; only the header without it. */
+export function roundsCsv(run: StoredRun): string {
+  const rows = run.cells.flatMap((cell) => cell.rounds.map((row) => [...cellFields(cell.config), ...ROUND_COLUMNS.map((name) => row[name])]));
+  return table([...CELL_COLUMNS, ...ROUND_COLUMNS], rows);
 }
 
 /** As ratios of metrics: nine digits, null without pages. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { makeRegistry } from '../arch/registry-core.js';
 import type { Metric } from '../core/metrics/metric.js';
 import type { RunResult } from '../core/replay/result.js';
-import { blameCsv, contiguityCsv, fragmentationCsv, processesCsv, resultsCsv, timelineCsv, timingCsv } from './csv.js';
+import { blameCsv, contiguityCsv, fragmentationCsv, processesCsv, resultsCsv, roundsCsv, timelineCsv, timingCsv } from './csv.js';
 import type { Repeats } from './csv.js';
 import { RESULTS_FILE, resultsJson } from './json.js';
 import { makeFolder, writeFiles } from './write.js';
@@ -48,6 +48,7 @@ export const REPORT_FORMATS: readonly ReportFormat[] = [
   },
   { name: 'blame', file: 'blame.csv', about: 'who keeps 2 MiB blocks broken', deterministic: true, render: (run) => blameCsv(run) },
   { name: 'contiguity', file: 'contiguity.csv', about: 'contiguous ranges of each process', deterministic: true, render: (run) => contiguityCsv(run) },
+  { name: 'rounds', file: 'rounds.csv', about: 'one row a cell and round, with --repeat', deterministic: true, render: (run) => roundsCsv(run) },
   {
     name: 'json',
     file: RESULTS_FILE,

@@ -28,6 +28,9 @@ const config = z.object({
   cpus: z.int().positive(),
   spread: z.enum(['recorded', 'threads']).default('recorded'),
   seed: z.number(),
+  age: z.string().default(''),
+  ageHash: z.string().default(''),
+  repeat: z.int().positive().default(1),
   pids: z.array(z.int()),
   window: z.tuple([z.number(), z.number()]).nullable(),
 });
@@ -85,6 +88,25 @@ const cell = z.object({
   tables: z.object({ peak: z.array(level), end: z.array(level) }),
   distributions: z.array(z.object({ name: z.string(), unit: z.string(), bins: z.array(z.tuple([z.number(), count])) })),
   cpus: z.array(z.object({ cpu: count, allocations: count, frees: count, remote_frees: count, shared_uses: count, hand_overs: count })).default([]),
+  rounds: z
+    .array(
+      z.object({
+        round: count,
+        frames_start: count,
+        frames_peak: count,
+        frames_end: count,
+        unusable_free_index_order_9: z.number(),
+        unusable_free_index_order_9_end: z.number(),
+        free_huge_score: z.number(),
+        free_huge_score_end: z.number(),
+        largest_free_block_frames_end: count,
+        contiguity_ranges_99: count,
+        pmm_steps_per_op: z.number().nullable(),
+        alloc_failures_count: count,
+        huge_failures_count: count,
+      }),
+    )
+    .default([]),
   kernelHeap: z.array(z.object({ name: z.string(), objectBytes: count, live: count, slabs: count })),
   samples: z.array(
     z.object({ event: count, time: z.number(), pid: z.int(), quantity: z.string(), measured: z.number(), predicted: z.number(), racy: z.boolean() }),

@@ -281,7 +281,8 @@ export interface Trace {
   readonly counts: Float64Array;
   /** sha256 of the content that defines the events (not of timestamps of the file). */
   readonly hash: string;
-  blocks(): Iterable<EventBlock>;
+  /** Every block in order, from the beginning, any number of times: one object with other content each time, `into` when given (a block that this trace gave before). */
+  blocks(into?: EventBlock): Iterable<EventBlock>;
   close(): void;
 }
 

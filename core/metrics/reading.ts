@@ -8,6 +8,8 @@ export interface CellReading {
   readonly framesStart: number;
   readonly framesPeak: number;
   readonly framesEnd: number;
+  /** Frames in use by aged memory, at the end; null in a fresh one. */
+  readonly agedFrames: number | null;
   readonly userFramesPeak: number;
   readonly tableFramesPeak: number;
   readonly kernelFramesPeak: number;

@@ -53,6 +53,15 @@ const ENTRIES: readonly CellMetric[] = [
     read: (r) => r.framesStart,
   }),
   metric({
+    name: 'aged_frames',
+    title: 'Frames in use by others',
+    unit: 'frames',
+    better: 'none',
+    about: 'Frames that --age holds, which no other count of frames in use includes.',
+    read: (r) => r.agedFrames,
+    absent: 'memory was fresh (--age)',
+  }),
+  metric({
     name: 'frames_peak',
     title: 'Frames at the peak',
     unit: 'frames',

@@ -2,8 +2,7 @@
  * Strategy `random`: a free block anywhere. No kernel wants this; it is a bound. What a strategy gains by placing frames
  * well is what it is better than this.
  *
- * Source: none as an allocator; nearest is the shuffled free list of Linux' mm/shuffle.c. The generator is xorshift32 (Marsaglia,
- * Xorshift RNGs, Journal of Statistical Software 8(14), 2003), seeded by --seed.
+ * Source: none as an allocator; nearest is the shuffled free list of Linux' mm/shuffle.c. The generator (xorshift.ts) is seeded by --seed.
  *
  * A request draws one of the usable frames and takes the first free aligned block from there on, going round. Words without
  * a free frame are skipped through a tree (bit-tree.ts), so that a nearly full memory is not scanned; a block behind a
@@ -16,12 +15,11 @@ import { nextRuns } from './free-frames.js';
 import { makeHeld } from './held.js';
 import { usableIn, usableWord } from './memory-map.js';
 import { reserveUint8 } from './reserve.js';
+import { seeded, xorshift } from './xorshift.js';
 
 const enum K {
   maxOrder = 10,
   wordOrder = 4,
-  /** Xorshift has no way out of 0: what a seed of 0 stands for. */
-  seedOfZero = 0x9e3779b9,
 }
 
 function create({ map, seed }: PmmOptions): FrameAllocator {
@@ -38,8 +36,7 @@ function create({ map, seed }: PmmOptions): FrameAllocator {
   const before = new Int32Array(ranges + 1);
   const random = new Int32Array(32);
   const work = new Float64Array(16);
-  random[0] = seed | 0;
-  if (random[0] === 0) random[0] = K.seedOfZero;
+  random[0] = seeded(seed);
   closeHoles();
 
   function closeHoles(): void {
@@ -57,10 +54,7 @@ function create({ map, seed }: PmmOptions): FrameAllocator {
 
   /** A usable frame, each as likely. */
   function draw(): number {
-    let x = random[0]!;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
+    const x = xorshift(random[0]!);
     random[0] = x;
     const n = (x >>> 0) % map.usableFrames;
     let low = 0;

@@ -4,7 +4,7 @@
  *
  * The replay only notes the event (core/vmm/frames.ts, `born`); holders are found by walking what refers to the frames when it is asked for.
  */
-import { FrameCell, PIECE_FRAMES, Use } from '../vmm/frames.js';
+import { FrameCell, PIECE_FRAMES, PIECE_SHIFT, Use } from '../vmm/frames.js';
 import { mappingName } from '../vmm/mapping-name.js';
 import { ObjectCell, ObjectKind } from '../vmm/objects.js';
 import { walkKernelHalf, walkUserHalf } from '../vmm/table-walk.js';
@@ -15,10 +15,14 @@ import type { Blame, BlameKind, BlameRow } from './result.js';
 /** Rows kept: the worst of all, and the worst of what cannot be moved, which those would hide. */
 const WORST = 30;
 const WORST_PINNED = 10;
-/** Words a piece has in `pieces`: room for so many uses. */
-const USES = 8;
 /** Frames that nothing refers to, by use. */
-const UNREFERRED: Readonly<Record<number, string>> = { [Use.table]: 'deposited page table', [Use.kernel]: 'kernel pages' };
+const UNREFERRED: Readonly<Record<number, string>> = {
+  [Use.table]: 'deposited page table',
+  [Use.kernel]: 'kernel pages',
+  [Use.movable]: 'movable pages',
+  [Use.aged]: 'aged memory',
+  [Use.agedPinned]: 'aged memory of the kernel',
+};
 
 interface Holder {
   /** null: no process's. */
@@ -60,7 +64,7 @@ export function makeBlame(vmm: Vmm, holes: ArrayLike<number>) {
     for (let piece = 0; piece < cells[FrameCell.pieceLimit]!; piece++) {
       if (holes[piece] !== 0) continue;
       let taken = 0;
-      for (let u = 1; u < USES; u++) taken += pieces[(piece << 3) | u]!;
+      for (let u = 1; u < Use.length; u++) taken += pieces[(piece << PIECE_SHIFT) | u]!;
       if (taken > 0 && taken < PIECE_FRAMES) broken.push(piece);
     }
     return broken;
@@ -153,7 +157,7 @@ export function makeBlame(vmm: Vmm, holes: ArrayLike<number>) {
           continue;
         }
         const holder = of[i * PIECE_FRAMES + j]!;
-        const tally = (tallies[holder * USES + u] ??= { holder, use: u, blocks: 0, alone: 0, frames: 0, firstEvent: Infinity, last: -1 });
+        const tally = (tallies[holder * Use.length + u] ??= { holder, use: u, blocks: 0, alone: 0, frames: 0, firstEvent: Infinity, last: -1 });
         tally.frames++;
         tally.firstEvent = Math.min(tally.firstEvent, born[first + j]!);
         if (tally.last === i) continue;
@@ -175,7 +179,7 @@ export function makeBlame(vmm: Vmm, holes: ArrayLike<number>) {
     let parties = 0;
     let party: BlameKind | undefined;
     for (let u = 1; u < kinds.length; u++) {
-      const held = pieces[(piece << 3) | u]!;
+      const held = pieces[(piece << PIECE_SHIFT) | u]!;
       if (held === 0) continue;
       const kind = kinds[u]!;
       kind.blocks++;

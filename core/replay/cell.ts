@@ -5,38 +5,38 @@ import { readFileSync } from 'node:fs';
 import { OutOfMemoryError } from '../../arch/arch.js';
 import { architectures } from '../../arch/registry.js';
 import { UserError } from '../../traces/event.js';
-import type { Captured, Trace, TraceHeader } from '../../traces/event.js';
+import { Op } from '../../traces/event.js';
+import type { Trace, TraceHeader } from '../../traces/event.js';
 import { HeapCount, HeapLive } from '../heap/process-heap.js';
 import { heaps } from '../heap/registry.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import type { CellReading } from '../metrics/reading.js';
 import { metrics } from '../metrics/registry.js';
+import { ageMemory, type Aged, type Ageing } from '../pmm/ageing/ageing.js';
 import { CpuCount, watchCpus } from '../pmm/cpu-use.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
 import type { PmmStrategy } from '../pmm/allocator.js';
 import { PmmViolation } from '../pmm/own/own.js';
 import { pmms } from '../pmm/registry.js';
-import { FrameCell, STEP_BINS, Use } from '../vmm/frames.js';
+import { FrameCell, STEP_BINS } from '../vmm/frames.js';
 import { VmmCounter } from '../vmm/machine.js';
 import { policies, rulesOf } from '../vmm/policies.js';
 import { makeVmm } from '../vmm/vmm.js';
 import type { Vmm, VmmOptions } from '../vmm/vmm.js';
 import { makeObserver } from './observe.js';
 import type { Observer } from './observe.js';
-import { OutOfFrames } from './out-of-frames.js';
-import { earlierBlocks, type EarlierBlock } from './page-blocks.js';
-import { makeReplayer } from './replayer.js';
+import { confidence, PAGE_TRACE, resolveTouch, touchesKnown, type TouchMode } from './confidence.js';
 import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
 import type { CellConfig, CellResult, CpuRow, Distribution, Verification } from './result.js';
 import { rulesNotOf } from './kernel-rules.js';
+import { play, SAMPLE_POINTS } from './rounds.js';
 import { resolveSpread, type SpreadMode } from './spread.js';
 import { makeSampleLog } from './sample-log.js';
 import type { SampleLog } from './sample-log.js';
+import { auditAt } from './trouble.js';
 import { makeVerifyWatch } from './verify-watch.js';
 import type { VerifyWatch } from './verify-watch.js';
-
-export type TouchMode = 'auto' | 'recorded' | 'alloc' | 'all';
 
 /** A cell to be replayed: names resolved against the registries here, in the isolate that replays it. */
 export interface CellSpec {
@@ -56,6 +56,10 @@ export interface CellSpec {
   /** Which CPU an event runs on; default auto. */
   readonly spread?: SpreadMode;
   readonly seed: number;
+  /** Memory that others have used before; default: fresh. */
+  readonly age?: Ageing | null;
+  /** Times that the trace is replayed, one after the other in the same memory; default 1. */
+  readonly repeat?: number;
   readonly pids: readonly number[];
   readonly window: readonly [number, number] | null;
   /** Check the whole state every so many events; 0 = never. */
@@ -64,54 +68,6 @@ export interface CellSpec {
   readonly samplePoints?: number;
   /** Checks recorded faults and finds out where predictions leave what was measured (`CellResult.verification`). Slower. */
   readonly verify?: boolean;
-}
-
-/** Sample points of a timeline, besides the first and the last. */
-export const SAMPLE_POINTS = 240;
-
-/** What `--touch auto` means for a trace. */
-export function resolveTouch(touch: TouchMode, captured: Captured): 'recorded' | 'alloc' | 'all' {
-  if (touch !== 'auto') return touch;
-  return captured.touches === 'none' ? 'alloc' : 'recorded';
-}
-
-/** False for a trace of mappings alone: neither it nor the mode says what is touched. */
-const touchesKnown = (captured: Captured, touch: string): boolean => touch !== 'alloc' || captured.heap;
-
-function confidence(captured: Captured, touch: string): CellResult['confidence'] {
-  if (!captured.mappings && touch !== 'recorded')
-    return { level: 'bound', reason: 'the trace holds neither mappings nor accesses: each block is taken to be written whole' };
-  if (!captured.mappings) return { level: 'bound', reason: 'the trace holds no mappings: every page accessed is taken to be anonymous memory' };
-  if (!touchesKnown(captured, touch))
-    return {
-      level: 'bound',
-      reason: 'which pages were touched was not recorded, and none is taken to be: a lower bound of memory; --touch all gives an upper one',
-    };
-  if (captured.touches === 'none' && touch === 'all')
-    return { level: 'bound', reason: 'which pages were touched was not recorded, and all are taken to be: an upper bound of memory' };
-  if (touch !== 'recorded') return { level: 'estimate', reason: `the trace holds no accesses or they were left out: --touch ${touch}` };
-  if (captured.touches === 'user-faults')
-    return {
-      level: 'estimate',
-      reason: "first touches were recorded by the software event: not those by the kernel on a program's behalf, nor whether a page was read or written",
-    };
-  return {
-    level: 'exact',
-    reason: captured.touches === 'all' ? 'every mapping and every access is replayed' : 'every mapping and every page fault is replayed',
-  };
-}
-
-/** A recording of the page allocator. */
-const PAGE_TRACE: CellResult['confidence'] = {
-  level: 'estimate',
-  reason: 'every recorded request to the page allocator is replayed, but memory that was in use before and is not freed meanwhile is not known',
-};
-
-function tooSmall(trace: string, earlier: readonly EarlierBlock[], map: MemoryMap): UserError {
-  const frames = earlier.reduce((sum, { order }) => sum + 2 ** order, 0);
-  return new UserError(
-    `${trace}: what it frees was in use before it began, ${frames} frames (${Math.ceil(frames / 256)} MiB): that does not fit into ${map.usableFrames} frames; give more --memory`,
-  );
 }
 
 /** Nanoseconds this thread has run, from the scheduler (Linux), or null elsewhere. */
@@ -152,31 +108,20 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
       `${trace.name}: its frees name no pointers, so blocks cannot stay where they were recorded; record with pointers (heaptrack --raw) or give another --heap`,
     );
   const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
-  const { vmm, observer, cpuCounts } = build(spec, strategy, trace.header);
+  const { vmm, cpuCounts } = build(spec, strategy, trace.header);
   const { machine, processes } = vmm;
-  let framesStart = machine.frames.cells[FrameCell.used]!;
-  machine.frames.cells[FrameCell.usedPeak] = framesStart;
-  /** Steps of the PMM before counting began. */
-  let stepsStart = 0;
+  const aged = agedMemory(spec, vmm);
+  cpuCounts?.fill(0);
+  const pages = hasPages(trace);
+  const observer = makeObserver(vmm, { aged: aged !== null, pages });
   const watch = spec.verify === true ? makeVerifyWatch(vmm) : null;
   const log = makeSampleLog(vmm, () => machine.rejections.event[0]!, watch);
   const startup = (performance.now() - began) / 1000;
-
-  const step = Math.max(1, Math.ceil(trace.rows / (spec.samplePoints ?? SAMPLE_POINTS)));
-  let nextSample = step;
-  let nextAudit = spec.audit > 0 ? spec.audit : Infinity;
-  let base = 0;
-  let replayed = 0;
-  let time = 0;
-  let oom: string | null = null;
-  let replayer: ReturnType<typeof makeReplayer> | undefined;
-  let stopped = false;
-  const earlier = earlierBlocks(trace);
-  const blocks = trace.blocks()[Symbol.iterator]();
-  let block = blocks.next();
-  const first = block.done === true ? undefined : block.value;
-  if (first !== undefined) {
-    replayer = makeReplayer(vmm, first, {
+  const played = play({
+    trace,
+    vmm,
+    observer,
+    options: {
       cpus: spec.cpus,
       spread,
       touches: touch === 'recorded',
@@ -187,63 +132,35 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
       window: spec.window,
       onSample: log.note,
       watch,
-    });
-    if (earlier !== null) {
-      if (!replayer.takeEarlier(earlier)) throw tooSmall(trace.name, earlier, spec.map);
-      framesStart = machine.frames.cells[FrameCell.used]!;
-      stepsStart = machine.frames.startCounting();
-    }
-  }
-  observer.sample(0, 0);
-  while (block.done !== true && replayer !== undefined && !stopped) {
-    if (block.value !== first) throw new Error('a trace must hand out one block again and again');
-    const n = block.value.length;
-    let row = 0;
-    while (row < n) {
-      const due = Math.min(n, nextSample - base, nextAudit - base);
-      try {
-        replayed += replayer.run(row, due, base);
-      } catch (error) {
-        if (!(error instanceof OutOfFrames)) throw atEvent(error, machine.rejections.event[0]!);
-        stopped = true;
-      }
-      row = due;
-      time = block.value.time[row - 1]!;
-      if (oom === null && machine.frames.totals[2]! + machine.frames.cells[FrameCell.failures]! > 0) oom = whoHeldWhat(vmm, observer);
-      if (stopped) break;
-      if (base + row >= nextSample) {
-        observer.sample(base + row, time);
-        nextSample += step;
-        hooks.onProgress?.(base + row);
-      }
-      if (base + row >= nextAudit) {
-        auditAt(vmm, machine.rejections.event[0]!);
-        nextAudit += spec.audit;
-      }
-    }
-    base += n;
-    block = blocks.next();
-  }
-  const lastEvent = stopped ? machine.rejections.event[0]! : base;
-  observer.sample(lastEvent, time);
-  hooks.onProgress?.(base);
+    },
+    map: spec.map,
+    rounds: spec.repeat ?? 1,
+    aged: aged?.memory ?? null,
+    stepsBefore: aged?.steps ?? 0,
+    samplePoints: spec.samplePoints ?? SAMPLE_POINTS,
+    audit: spec.audit,
+    onProgress: (events) => hooks.onProgress?.(events),
+  });
+  const { lastEvent, oom } = played;
   const endPicture = observer.endPicture(lastEvent);
   const endBlame = observer.endBlame(lastEvent);
   const endTables = observer.tableLevels();
   const kernelHeap = machine.kernelHeap.caches();
   const processRows = processes.listPeaks();
+  const { rows: rounds, stepsBefore } = played.finish();
   vmm.settle();
   if (spec.audit > 0) auditAt(vmm, lastEvent);
   const wall = (performance.now() - began) / 1000;
   const cpuEnded = threadCpu();
 
   const reading = read(vmm, observer, {
-    events: replayed,
-    framesStart,
+    events: played.replayed,
+    framesStart: played.framesStart,
+    agedFrames: aged === null ? null : observer.agedFrames(),
     everyAccess: captured.touches === 'all' && touch === 'recorded',
     touches: touchesKnown(captured, touch),
     heap: hasHeap(trace),
-    stepsStart,
+    stepsBefore,
     cpus: cpusOf(cpuCounts),
   });
   const values: Record<string, number | null> = {};
@@ -271,12 +188,15 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
     cpus: spec.cpus,
     spread,
     seed: spec.seed,
+    age: spec.age?.label ?? '',
+    ageHash: spec.age?.hash ?? '',
+    repeat: spec.repeat ?? 1,
     pids: spec.pids,
     window: spec.window,
   };
   return {
     config,
-    confidence: earlier === null ? confidence(captured, touch) : PAGE_TRACE,
+    confidence: pages ? PAGE_TRACE : confidence(captured, touch),
     metrics: values,
     absent,
     timeline: observer.timeline(),
@@ -288,6 +208,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
     tables: { peak: observer.peak.tables, end: endTables },
     distributions: distributions(vmm),
     cpus: reading.cpus,
+    rounds,
     kernelHeap,
     samples: log.kept(),
     sampleSummary: log.summary(),
@@ -299,7 +220,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
       wall_s: wall,
       cpu_s: cpuBegan === null || cpuEnded === null ? wall : (cpuEnded - cpuBegan) / 1e9,
       max_rss_bytes: process.resourceUsage().maxRSS * 1024,
-      events_per_s: replayed / Math.max(1e-9, wall - startup),
+      events_per_s: played.replayed / Math.max(1e-9, wall - startup),
       startup_s: startup,
     },
   };
@@ -327,7 +248,7 @@ function verificationOf(trace: Trace, spec: CellSpec, log: SampleLog, { evidence
 }
 
 /** The simulated machine of a cell, watched. */
-function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: TraceHeader): { vmm: Vmm; observer: Observer; cpuCounts: Float64Array | null } {
+function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: TraceHeader): { vmm: Vmm; cpuCounts: Float64Array | null } {
   const strategy = pmmStrategy.create({ map: spec.map, cpus: spec.cpus, seed: spec.seed });
   const { pmm, counts } = spec.cpus > 1 ? watchCpus(strategy, spec.map.frames, spec.cpus) : { pmm: strategy, counts: null };
   const vmm = vmmOf({
@@ -341,7 +262,20 @@ function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: T
     implicitMappings: !captured.mappings,
     rules: rulesOf(spec.policy, [...(spec.without ?? []), ...(policies.get(spec.policy).rules.length > 0 ? rulesNotOf(kernel) : [])]),
   });
-  return { vmm, observer: makeObserver(vmm), cpuCounts: counts };
+  return { vmm, cpuCounts: counts };
+}
+
+/** Ages the memory of a cell as it asks for, with the steps of the PMM that this took; null: it stays fresh. */
+function agedMemory({ age, map, seed }: CellSpec, vmm: Vmm): { memory: Aged; steps: number } | null {
+  if (age === undefined || age === null) return null;
+  const { frames, rejections } = vmm.machine;
+  rejections.event[0] = -1;
+  let memory: Aged | undefined;
+  const steps = frames.uncounted(() => {
+    memory = ageMemory(age, { take: frames.takeAged, release: frames.releaseAged, freeFrames: frames.pmm.freeFrames }, map.usableFrames, seed);
+  });
+  rejections.event[0] = 0;
+  return { memory: memory!, steps };
 }
 
 /** The VMM, or the user's mistake when not even the kernel's root table fits. */
@@ -370,33 +304,13 @@ function cpusOf(counts: Float64Array | null): CpuRow[] {
   return rows;
 }
 
+/** A recording of the page allocator. */
+function hasPages({ counts }: Trace): boolean {
+  return counts[Op.page_alloc]! + counts[Op.page_free]! > 0;
+}
+
 function hasHeap(trace: Trace): boolean {
   return trace.header.captured.heap;
-}
-
-function atEvent(error: unknown, event: number): unknown {
-  if (error instanceof PmmViolation) return new PmmViolation(`at event ${event}: ${error.message}`, { cause: error });
-  if (error instanceof UserError || !(error instanceof Error)) return error;
-  return new Error(`at event ${event}: ${error.message}`, { cause: error });
-}
-
-function auditAt(vmm: Vmm, event: number): void {
-  try {
-    vmm.audit();
-  } catch (error) {
-    throw atEvent(error, event);
-  }
-}
-
-/** The line of the first failed allocation: who held what, free blocks per order. */
-function whoHeldWhat(vmm: Vmm, observer: Observer): string {
-  const { cells, pmm } = vmm.machine.frames;
-  const held = (use: Use): number => cells[FrameCell.byUse + use]!;
-  const blocks = observer.freeBlocks().map((n, order) => `${order}:${n}`);
-  return (
-    `out of frames near event ${vmm.machine.rejections.event[0]}: anonymous ${held(Use.anonymous)}, file ${held(Use.file)}, shared ${held(Use.shared)}, ` +
-    `page tables ${held(Use.table)}, kernel ${held(Use.kernel)}, free ${pmm.freeFrames()} of ${pmm.totalFrames} frames; free blocks by order ${blocks.join(' ')}`
-  );
 }
 
 function distributions(vmm: Vmm): Distribution[] {
@@ -414,7 +328,16 @@ function distributions(vmm: Vmm): Distribution[] {
 function read(
   vmm: Vmm,
   observer: Observer,
-  facts: { events: number; framesStart: number; everyAccess: boolean; touches: boolean; heap: boolean; stepsStart: number; cpus: readonly CpuRow[] },
+  facts: {
+    events: number;
+    framesStart: number;
+    agedFrames: number | null;
+    everyAccess: boolean;
+    touches: boolean;
+    heap: boolean;
+    stepsBefore: number;
+    cpus: readonly CpuRow[];
+  },
 ): CellReading {
   const { machine, processes, heap } = vmm;
   const { frames, lookup, counters } = machine;
@@ -424,6 +347,7 @@ function read(
     events: facts.events,
     rejectedEvents: machine.rejections.total(),
     framesStart: facts.framesStart,
+    agedFrames: facts.agedFrames,
     framesPeak: frames.cells[FrameCell.usedPeak]!,
     framesEnd: frames.cells[FrameCell.used]!,
     userFramesPeak: frames.cells[FrameCell.userPeak]!,
@@ -447,7 +371,7 @@ function read(
     touches: facts.touches,
     pmmAllocs: frames.totals[0]!,
     pmmFrees: frames.totals[1]!,
-    pmmSteps: frames.pmm.steps() - facts.stepsStart,
+    pmmSteps: frames.pmm.steps() - facts.stepsBefore,
     allocFailures: frames.totals[2]!,
     peakUnusableIndex9: observer.peak.unusable,
     peakFreeHugeScore: observer.peak.freeHuge,

@@ -10,9 +10,11 @@ import { UserError } from '../../traces/event.js';
 import type { Trace } from '../../traces/event.js';
 import { shareTrace } from '../../traces/index.js';
 import type { LookupConfig } from '../lookup/lookup-contract.js';
+import type { Ageing } from '../pmm/ageing/ageing.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
 import { isOwnFile } from '../pmm/own/names.js';
-import type { CellSpec, TouchMode } from './cell.js';
+import type { CellSpec } from './cell.js';
+import type { TouchMode } from './confidence.js';
 import type { SpreadMode } from './spread.js';
 import { RESULT_SCHEMA } from './result.js';
 import type { CellResult, RunResult } from './result.js';
@@ -57,6 +59,8 @@ export interface MatrixOptions extends PoolOptions {
   readonly pids: readonly number[];
   readonly window: readonly [number, number] | null;
   readonly seed: number;
+  readonly age: Ageing | null;
+  readonly repeat: number;
   readonly audit: number;
 }
 
@@ -72,8 +76,11 @@ export function matrixCells(options: Omit<MatrixOptions, keyof PoolOptions> & Pi
     for (const arch of options.arch)
       for (const pmm of options.pmm)
         for (const heap of options.heap) {
-          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, audit } = options;
-          out.push({ trace, spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, audit } });
+          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, age, repeat, audit } = options;
+          out.push({
+            trace,
+            spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, age, repeat, audit },
+          });
         }
   });
   return out;
@@ -88,7 +95,7 @@ export async function runMatrix(options: MatrixOptions): Promise<RunResult> {
 export async function runCells(todo: readonly CellPlan[], options: PoolOptions): Promise<RunResult> {
   const shared = options.traces.map((trace) => shareTrace(trace, options.traceMemoryBytes));
   const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4));
-  const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows, 0);
+  const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows * (cell.spec.repeat ?? 1), 0);
   const report = (): void => {
     let done = 0;
     for (const thousands of progress) done += thousands * 1000;

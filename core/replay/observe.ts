@@ -4,7 +4,7 @@
 import { freeHugeScore, indices, largestFreeBlock } from '../metrics/fragmentation.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import { MAX_ORDER } from '../pmm/allocator.js';
-import { FrameCell, PIECE_FRAMES, Use } from '../vmm/frames.js';
+import { FrameCell, PIECE_FRAMES, PIECE_SHIFT, Use } from '../vmm/frames.js';
 import { VmmCounter } from '../vmm/machine.js';
 import type { Vmm } from '../vmm/vmm.js';
 import { blameOf, makeBlame } from './blame.js';
@@ -17,7 +17,8 @@ const MAX_PIECES = 2048;
 
 export type Observer = ReturnType<typeof makeObserver>;
 
-export function makeObserver(vmm: Vmm) {
+/** `aged`: memory was aged, `pages`: the trace is of a page allocator; both have columns of their own. */
+export function makeObserver(vmm: Vmm, { aged, pages }: { readonly aged: boolean; readonly pages: boolean }) {
   const { machine, processes, heap } = vmm;
   const { frames, tables, lookup, counters, vmas, tree, users } = machine;
   const { cells, pieces, pmm, map } = frames;
@@ -37,6 +38,8 @@ export function makeObserver(vmm: Vmm) {
       'shared_frames',
       'table_frames',
       'kernel_frames',
+      ...(pages ? ['movable_frames'] : []),
+      ...(aged ? ['aged_frames'] : []),
       'free_frames',
       'free_huge_frames',
     ],
@@ -61,6 +64,8 @@ export function makeObserver(vmm: Vmm) {
     blame: blame.take(0),
     ranges: [0, 0, 0] as readonly number[],
   };
+  /** The same of the round that is replayed. */
+  const round = { used: -1, unusable: 0, freeHuge: 1, measuredAt: 0, ranges: [0, 0, 0] as readonly number[] };
   /** At the last sample point. */
   const end = { unusable: 0, freeHuge: 1 };
   let vmasPeak = 0;
@@ -86,8 +91,11 @@ export function makeObserver(vmm: Vmm) {
     const limit = cells[FrameCell.pieceLimit]!;
     let n = wholeAbove[limit]!;
     for (let p = 0; p < limit; p++) {
-      const b = p << 3;
-      if (holes[p] === 0 && (pieces[b | 1]! | pieces[b | 2]! | pieces[b | 3]! | pieces[b | 4]! | pieces[b | 5]!) === 0) n++;
+      if (holes[p] !== 0) continue;
+      const b = p << PIECE_SHIFT;
+      let used = 0;
+      for (let u = 1; u < Use.length; u++) used |= pieces[b | u]!;
+      if (used === 0) n++;
     }
     return n * PIECE_FRAMES;
   }
@@ -96,7 +104,7 @@ export function makeObserver(vmm: Vmm) {
   function keepPeak(event: number): void {
     peak.event = event;
     peak.limit = cells[FrameCell.pieceLimit]!;
-    peak.pieces.set(pieces.subarray(0, peak.limit << 3));
+    peak.pieces.set(pieces.subarray(0, peak.limit << PIECE_SHIFT));
   }
 
   function picture(event: number, held: Uint16Array, limit: number): MemoryPicture {
@@ -107,8 +115,8 @@ export function makeObserver(vmm: Vmm) {
       for (let u = 0; u < FRAME_USES.length; u++) out.push(0);
       for (let q = p; q < Math.min(holes.length, p + group); q++) {
         let used = 0;
-        for (let u = 1; u < 6 && q < limit; u++) {
-          const n = held[(q << 3) | u]!;
+        for (let u = 1; u < Use.length && q < limit; u++) {
+          const n = held[(q << PIECE_SHIFT) | u]!;
           out[at + u]! += n;
           used += n;
         }
@@ -130,6 +138,8 @@ export function makeObserver(vmm: Vmm) {
   }
 
   const hugeScore = (blocks: readonly number[]): number => Math.round(freeHugeScore(blocks) * 1e9) / 1e9;
+
+  const agedFrames = (): number => cells[FrameCell.byUse + Use.aged]! + cells[FrameCell.byUse + Use.agedPinned]!;
 
   /** Requests of 2 MiB that could not be served. */
   const hugeFailures = (): number => frames.totals[4]! + frames.totals[5]!;
@@ -156,6 +166,8 @@ export function makeObserver(vmm: Vmm) {
       cells[FrameCell.byUse + Use.shared]!,
       cells[FrameCell.byUse + Use.table]!,
       cells[FrameCell.byUse + Use.kernel]!,
+      ...(pages ? [cells[FrameCell.byUse + Use.movable]!] : []),
+      ...(aged ? [agedFrames()] : []),
       pmm.freeFrames(),
       wholeFree(),
       ...occupancy.map((level) => level.tables),
@@ -184,6 +196,15 @@ export function makeObserver(vmm: Vmm) {
     contiguity.sample(event);
     end.unusable = unusable;
     end.freeHuge = hugeScore(blocks);
+    if (used > round.used) {
+      round.used = used;
+      round.unusable = unusable;
+      round.freeHuge = end.freeHuge;
+      if (used > round.measuredAt * GROWTH) {
+        round.measuredAt = used;
+        round.ranges = contiguity.overall();
+      }
+    }
     if (used <= peak.used) return;
     peak.used = used;
     keepPeak(event);
@@ -193,13 +214,30 @@ export function makeObserver(vmm: Vmm) {
     if (used > peak.measuredAt * GROWTH) {
       peak.measuredAt = used;
       peak.blame = blame.take(event);
-      peak.ranges = contiguity.overall();
+      peak.ranges = round.ranges;
     }
+  }
+
+  /** A round begins: its own peak is looked for. */
+  function startRound(): void {
+    round.used = -1;
+    round.measuredAt = 0;
+    round.ranges = [0, 0, 0];
+  }
+
+  /** How much free memory is in large blocks right now. */
+  function freeNow(): { unusable: number; freeHuge: number; largest: number } {
+    const blocks = freeBlocks();
+    return { unusable: indices(blocks).unusableIndex[9]!, freeHuge: hugeScore(blocks), largest: largestFreeBlock(blocks) };
   }
 
   const timeline = (): Timeline => ({ columns, rows });
   return {
     sample,
+    startRound,
+    freeNow,
+    agedFrames,
+    round,
     peakPicture,
     endPicture,
     peakBlame: (): Blame => blameOf(peak.blame),

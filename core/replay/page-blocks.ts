@@ -8,6 +8,7 @@ import { FrameKind } from '../../arch/arch.js';
 import { Flag, Op } from '../../traces/event.js';
 import type { Trace } from '../../traces/event.js';
 import { IntMap } from '../int-map.js';
+import { Use } from '../vmm/frames.js';
 import type { Machine } from '../vmm/machine.js';
 
 /** Largest order of a recorded block that is looked at. */
@@ -24,6 +25,13 @@ export class RecordedBlocks {
 
   put(frame: number, order: number): void {
     this.orders.set(frame, order);
+  }
+
+  /** Every live block, by ascending frame. */
+  list(): EarlierBlock[] {
+    const out: EarlierBlock[] = [];
+    this.orders.forEach((frame, order) => out.push({ frame, order }));
+    return out.sort((a, b) => a.frame - b.frame);
   }
 
   /**
@@ -72,7 +80,7 @@ export function makePageBlocks(machine: Machine) {
   function allocate(recorded: number, order: number, flags: number): number {
     const kind = (flags & Flag.movable) !== 0 ? FrameKind.movable : (flags & Flag.reclaimable) !== 0 ? FrameKind.reclaimable : FrameKind.unmovable;
     if (!(order >= 0 && order <= MOST)) return 0;
-    const first = frames.takeBlock(order, kind, -1);
+    const first = frames.takeBlock(order, kind === FrameKind.movable ? Use.movable : Use.kernel, kind, -1);
     // What is handed out again was freed, though no event says so.
     release(recorded, order);
     if (first < 0) {
@@ -84,11 +92,21 @@ export function makePageBlocks(machine: Machine) {
     return 1;
   }
 
-  /** As allocate; where the strategy has no such blocks, in blocks of the largest order that it has. */
+  /** Takes a block that was in use before; where there is none of that order, in halves. False without as many frames. */
   function takeEarlier({ frame, order }: EarlierBlock): boolean {
-    const served = Math.min(order, frames.pmm.maxOrder);
-    for (let f = frame; f < frame + 2 ** order; f += 2 ** served) if (allocate(f, served, Flag.movable) === 0) return false;
-    return true;
+    const first = order <= frames.pmm.maxOrder ? frames.takeBlock(order, Use.movable, FrameKind.movable, -1) : -1;
+    if (first >= 0) {
+      places.set(frame, first);
+      live.put(frame, order);
+      return true;
+    }
+    return order > 0 && takeEarlier({ frame, order: order - 1 }) && takeEarlier({ frame: frame + 2 ** (order - 1), order: order - 1 });
+  }
+
+  /** Gives back every block that is live. */
+  function releaseAll(): void {
+    for (const { frame, order } of live.list()) release(frame, order);
+    refused.clear();
   }
 
   /** 1, or 0 when no allocation of that block was seen. */
@@ -112,7 +130,7 @@ export function makePageBlocks(machine: Machine) {
     return n > 0 ? 1 : 0;
   }
 
-  return { allocate, release, takeEarlier };
+  return { allocate, release, takeEarlier, releaseAll };
 }
 
 /** A block that was in use when a recording began. */

@@ -38,7 +38,7 @@ export interface ReplayOptions {
   readonly onOom: 'kill' | 'fail' | 'stop';
   /** Replay only events of these pids (empty = all). */
   readonly pids: readonly number[];
-  /** Replay only events with from <= number < to, or null. */
+  /** Replay only events with from <= number < to, numbers counted from 0 in every round, or null. */
   readonly window: readonly [number, number] | null;
   /** A `sample` event: what the kernel said, with the process slot (or -1). */
   readonly onSample: (slot: number, pid: number, time: number, quantity: number, value: number, racy: boolean) => void;
@@ -87,6 +87,8 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   const runningSpace = new Int32Array(Math.max(32, options.cpus)).fill(-2);
   const pageBlocks = makePageBlocks(machine);
   const kernelBlocks = new Map<number, number>();
+  /** Number of the first event of the round. */
+  let roundStart = 0;
   const directPids: number = DIRECT_PIDS;
   /** An address lies in the user half when its `hi` has no bits from here up; others would alias in the lookup unit. */
   const userBits = machine.tables.geometry.vaBits - 31;
@@ -459,7 +461,7 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
   function runFiltered(from: number, to: number, base: number): number {
     let n = 0;
     for (let i = from; i < to; i++) {
-      if (!wanted(i, base + i)) continue;
+      if (!wanted(i, base + i - roundStart)) continue;
       event[0] = base + i;
       if (manyCpus !== 0 || watch !== null) switchCpu(i);
       if (watch === null) slow(i);
@@ -475,5 +477,14 @@ export function makeReplayer(vmm: Vmm, block: EventBlock, options: ReplayOptions
     return blocks.every(pageBlocks.takeEarlier);
   }
 
-  return { run, takeEarlier };
+  /** Everything that the trace took and still holds is given back, but what the page cache and shared memory that nobody removed keep. `next`: number of the next event. */
+  function endRound(next: number): void {
+    pageBlocks.releaseAll();
+    for (const handle of kernelBlocks.values()) machine.kernelHeap.free(handle);
+    kernelBlocks.clear();
+    vmm.endAll();
+    roundStart = next;
+  }
+
+  return { run, takeEarlier, endRound };
 }

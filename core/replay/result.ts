@@ -5,10 +5,10 @@
 import type { Loss } from '../../traces/event.js';
 import type { Spread } from './spread.js';
 
-export const RESULT_SCHEMA = 2;
+export const RESULT_SCHEMA = 3;
 
 /** Uses of a frame, in the order of every `byUse` array. */
-export const FRAME_USES = ['free', 'anonymous', 'file', 'shared', 'table', 'kernel', 'reserved'] as const;
+export const FRAME_USES = ['free', 'anonymous', 'file', 'shared', 'table', 'kernel', 'reserved', 'movable', 'aged', 'aged_pinned'] as const;
 
 /** Whether frames of a use can be moved, by compaction, to make room: page tables and the kernel's own cannot. */
 export const KIND_MOVES: Readonly<Record<(typeof FRAME_USES)[number], boolean>> = {
@@ -19,6 +19,9 @@ export const KIND_MOVES: Readonly<Record<(typeof FRAME_USES)[number], boolean>> 
   table: false,
   kernel: false,
   reserved: false,
+  movable: true,
+  aged: true,
+  aged_pinned: false,
 };
 
 /** Percentages of `ProcessContiguity.toCover`, and numbers of ranges of `covered`. */
@@ -47,6 +50,11 @@ export interface CellConfig {
   /** Which CPU an event ran on (core/replay/spread.ts); means nothing with a single one. */
   readonly spread: Spread;
   readonly seed: number;
+  /** How memory was aged before the trace, as `--age` says it; '' = not. Of a machine's files, `ageHash` is the sha256. */
+  readonly age: string;
+  readonly ageHash: string;
+  /** Times that the trace was replayed, one after the other. */
+  readonly repeat: number;
   readonly pids: readonly number[];
   /** Events replayed: from the first number up to, not including, the second; null = all. */
   readonly window: readonly [number, number] | null;
@@ -60,6 +68,26 @@ export interface CpuRow {
   readonly remote_frees: number;
   readonly shared_uses: number;
   readonly hand_overs: number;
+}
+
+/** One of several rounds of a trace in the same memory. */
+export interface RoundRow {
+  /** From 1. */
+  readonly round: number;
+  /** In use before its first event, at most, and once its processes ended and the page cache alone is left; without aged memory. */
+  readonly frames_start: number;
+  readonly frames_peak: number;
+  readonly frames_end: number;
+  /** At its sample point with most frames in use, and after its end. */
+  readonly unusable_free_index_order_9: number;
+  readonly unusable_free_index_order_9_end: number;
+  readonly free_huge_score: number;
+  readonly free_huge_score_end: number;
+  readonly largest_free_block_frames_end: number;
+  readonly contiguity_ranges_99: number;
+  readonly pmm_steps_per_op: number | null;
+  readonly alloc_failures_count: number;
+  readonly huge_failures_count: number;
 }
 
 /** Columns by name, equally long; the first is always `event` (events replayed so far). */
@@ -332,6 +360,8 @@ export interface CellResult {
   readonly distributions: readonly Distribution[];
   /** A row a CPU; empty with a single one. */
   readonly cpus: readonly CpuRow[];
+  /** A row a round; empty when the trace was replayed once. */
+  readonly rounds: readonly RoundRow[];
   readonly kernelHeap: readonly { name: string; objectBytes: number; live: number; slabs: number }[];
   /** Points of the process with most samples, thinned for the picture. */
   readonly samples: readonly SamplePoint[];

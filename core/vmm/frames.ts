@@ -20,7 +20,16 @@ export const enum Use {
   table = 4,
   kernel = 5,
   reserved = 6,
+  /** Pages of a recorded page allocator that can be moved. */
+  movable = 7,
+  /** Taken before the trace by `--age`: what can be moved and what cannot. Not among the frames in `used`. */
+  aged = 8,
+  agedPinned = 9,
+  length = 10,
 }
+
+/** Words a 2 MiB piece has in `pieces`, as a shift: a count a use. */
+export const PIECE_SHIFT = 4;
 
 /** Words of the ledger's `cells`. */
 export const enum FrameCell {
@@ -60,7 +69,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
   const born = reserveFloat64(total);
   /** Order of the page-cache folio that a frame belongs to; 0 where none was told. */
   const folioOrder = reserveUint8(total);
-  const pieces = reserveUint16(Math.ceil(total / PIECE_FRAMES) * 8);
+  const pieces = reserveUint16(Math.ceil(total / PIECE_FRAMES) << PIECE_SHIFT);
   const cells = new Int32Array(FrameCell.length);
   const allocSteps = new Float64Array(STEP_BINS);
   const freeSteps = new Float64Array(STEP_BINS);
@@ -107,7 +116,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     born[f] = event[0]!;
     const piece = f >>> 9;
     if (piece >= cells[FrameCell.pieceLimit]!) cells[FrameCell.pieceLimit] = piece + 1;
-    const p = (piece << 3) | u;
+    const p = (piece << PIECE_SHIFT) | u;
     pieces[p] = pieces[p]! + 1;
     const held = (cells[FrameCell.byUse + u]! + 1) | 0;
     cells[FrameCell.byUse + u] = held;
@@ -120,7 +129,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
       if (user > cells[FrameCell.userPeak]!) cells[FrameCell.userPeak] = user;
     } else if (u === Use.table) {
       if (held > cells[FrameCell.tablePeak]!) cells[FrameCell.tablePeak] = held;
-    } else if (held > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = held;
+    } else if (u === Use.kernel && held > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = held;
     return f;
   }
 
@@ -132,7 +141,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     if (code !== 0) throw new Error(`frame ${f} (use ${u}) could not be given back: error ${code}`);
     ref[f] = 0;
     use[f] = Use.free;
-    const p = ((f >>> 9) << 3) | u;
+    const p = ((f >>> 9) << PIECE_SHIFT) | u;
     pieces[p] = pieces[p]! - 1;
     cells[FrameCell.byUse + u] = (cells[FrameCell.byUse + u]! - 1) | 0;
     cells[FrameCell.used] = (cells[FrameCell.used]! - 1) | 0;
@@ -150,7 +159,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
   /** A frame changes what it is used for (sharing a private page). */
   function reuse(f: number, u: number): void {
     const old = use[f]!;
-    const piece = (f >>> 9) << 3;
+    const piece = (f >>> 9) << PIECE_SHIFT;
     use[f] = u;
     pieces[piece | old]! -= 1;
     pieces[piece | u]! += 1;
@@ -160,6 +169,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
 
   /** Counts from here on: operations and their steps, failures, peaks. Steps taken so far. */
   function startCounting(): number {
+    stepsTaken();
     allocSteps.fill(0);
     freeSteps.fill(0);
     totals[2] = 0;
@@ -167,11 +177,26 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     totals[5] = 0;
     totals[6] = -1;
     cells[FrameCell.failures] = 0;
+    cells[FrameCell.failed] = 0;
     cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
     cells[FrameCell.userPeak] = cells[FrameCell.user]!;
     cells[FrameCell.tablePeak] = cells[FrameCell.byUse + Use.table]!;
     cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + Use.kernel]!;
     return totals[3]!;
+  }
+
+  /** Does `work` without counting its operations. Steps of the PMM that it took. */
+  function uncounted(work: () => void): number {
+    stepsTaken();
+    const counted = [Float64Array.from(allocSteps), Float64Array.from(freeSteps), Float64Array.from(totals)] as const;
+    const { [FrameCell.failures]: failures, [FrameCell.failed]: failed } = cells;
+    work();
+    allocSteps.set(counted[0]);
+    freeSteps.set(counted[1]);
+    totals.set(counted[2]);
+    cells[FrameCell.failures] = failures!;
+    cells[FrameCell.failed] = failed!;
+    return stepsTaken();
   }
 
   /** Brings `totals` up to date; call at least every 2^30 operations. Each operation has its place in a histogram, so those say how many there were. */
@@ -192,28 +217,60 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     free: (f) => release(f),
   };
 
-  /** Blocks of 2^order frames for page_alloc events: ledger per frame, PMM per block. First frame or -1. */
-  function takeBlock(order: number, kind: number, who: number): number {
-    if (order === 0) return take(Use.kernel, kind, -1, who);
+  /** Notes 2^order frames that the PMM gave as in use for `u`. */
+  function fillBlock(first: number, order: number, u: number): number {
+    const n = 1 << order;
+    cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, ((first + n - 1) >>> 9) + 1);
+    for (let f = first; f < first + n; f++) {
+      ref[f] = 1;
+      use[f] = u;
+      born[f] = event[0]!;
+      pieces[((f >>> 9) << PIECE_SHIFT) | u]! += 1;
+    }
+    cells[FrameCell.byUse + u]! += n;
+    return n;
+  }
+
+  /** The same frames are in use no more. How many of what use. */
+  function emptyBlock(first: number, order: number): number {
+    const n = 1 << order;
+    const u = use[first]!;
+    for (let f = first; f < first + n; f++) {
+      ref[f] = 0;
+      use[f] = Use.free;
+      pieces[((f >>> 9) << PIECE_SHIFT) | u]! -= 1;
+    }
+    cells[FrameCell.byUse + u]! -= n;
+    return n;
+  }
+
+  /** Blocks of 2^order frames of `u` for page_alloc events: ledger per frame, PMM per block. First frame or -1. */
+  function takeBlock(order: number, u: number, kind: number, who: number): number {
+    if (order === 0) return take(u, kind, -1, who);
     const first = allocate(order, kind, cells[FrameCell.cpu]!, -1, who);
     allocSteps[bin(stepsTaken())]! += 1;
     if (first < 0) {
       if (order === HUGE_ORDER) noteHugeFailure(5);
       return noteFailure();
     }
-    const n = 1 << order;
-    cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, ((first + n - 1) >>> 9) + 1);
-    for (let f = first; f < first + n; f++) {
-      ref[f] = 1;
-      use[f] = Use.kernel;
-      born[f] = event[0]!;
-      pieces[((f >>> 9) << 3) | Use.kernel]! += 1;
-    }
-    cells[FrameCell.byUse + Use.kernel]! += n;
-    cells[FrameCell.used]! += n;
+    cells[FrameCell.used]! += fillBlock(first, order, u);
     if (cells[FrameCell.used]! > cells[FrameCell.usedPeak]!) cells[FrameCell.usedPeak] = cells[FrameCell.used]!;
-    if (cells[FrameCell.byUse + Use.kernel]! > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + Use.kernel]!;
+    if (u === Use.kernel && cells[FrameCell.byUse + u]! > cells[FrameCell.kernelPeak]!) cells[FrameCell.kernelPeak] = cells[FrameCell.byUse + u]!;
     return first;
+  }
+
+  /** A block for memory that is aged: counted apart from what the trace uses, and no failure when there is none. First frame or -1. */
+  function takeAged(order: number, kind: number): number {
+    const first = allocate(order, kind, cells[FrameCell.cpu]!, -1, -1);
+    if (first >= 0) fillBlock(first, order, kind === FrameKind.movable ? Use.aged : Use.agedPinned);
+    return first;
+  }
+
+  /** Gives back a block of aged memory, or a part of one. */
+  function releaseAged(first: number, order: number): void {
+    const code = giveBack(first, order, cells[FrameCell.cpu]!);
+    if (code !== 0) throw new Error(`aged block ${first} of order ${order} could not be given back: error ${code}`);
+    emptyBlock(first, order);
   }
 
   /** 512 frames for one huge page of user memory, each with ref 1; first frame, or -1 when no such block is free. */
@@ -230,7 +287,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     born.fill(event[0]!, first, first + PIECE_FRAMES);
     // A block of 512 frames is one whole piece, being aligned to its size.
     const piece = first >>> HUGE_ORDER;
-    pieces[(piece << 3) | u]! += PIECE_FRAMES;
+    pieces[(piece << PIECE_SHIFT) | u]! += PIECE_FRAMES;
     cells[FrameCell.pieceLimit] = Math.max(cells[FrameCell.pieceLimit]!, piece + 1);
     cells[FrameCell.byUse + u]! += PIECE_FRAMES;
     cells[FrameCell.used]! += PIECE_FRAMES;
@@ -256,7 +313,7 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     if (code !== 0) throw new Error(`huge page ${first} could not be given back: error ${code}`);
     ref.fill(0, first, first + PIECE_FRAMES);
     use.fill(Use.free, first, first + PIECE_FRAMES);
-    pieces[((first >>> HUGE_ORDER) << 3) | u]! -= PIECE_FRAMES;
+    pieces[((first >>> HUGE_ORDER) << PIECE_SHIFT) | u]! -= PIECE_FRAMES;
     cells[FrameCell.byUse + u]! -= PIECE_FRAMES;
     cells[FrameCell.used]! -= PIECE_FRAMES;
     if (u <= Use.shared) cells[FrameCell.user]! -= PIECE_FRAMES;
@@ -270,19 +327,12 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     const code = giveBack(first, order, cells[FrameCell.cpu]!);
     freeSteps[bin(stepsTaken())]! += 1;
     if (code !== 0) throw new Error(`block ${first} of order ${order} could not be given back: error ${code}`);
-    const n = 1 << order;
-    for (let f = first; f < first + n; f++) {
-      ref[f] = 0;
-      use[f] = Use.free;
-      pieces[((f >>> 9) << 3) | Use.kernel]! -= 1;
-    }
-    cells[FrameCell.byUse + Use.kernel]! -= n;
-    cells[FrameCell.used]! -= n;
+    cells[FrameCell.used]! -= emptyBlock(first, order);
   }
 
   /** Compares the ledger with the PMM; throws an Error naming the first difference. */
   function validate(): void {
-    const byUse = new Int32Array(8);
+    const byUse = new Int32Array(Use.length);
     for (let f = 0; f < total; f++) {
       const u = use[f]!;
       byUse[u]! += 1;
@@ -291,12 +341,14 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
       if (u === Use.free && ref[f] !== 0) throw new Error(`frame ${f} is free with ref ${ref[f]}`);
     }
     let used = 0;
-    for (let u = 1; u < 7; u++) {
-      used += byUse[u]!;
+    let aged = 0;
+    for (let u = 1; u < Use.length; u++) {
+      if (u >= Use.aged) aged += byUse[u]!;
+      else used += byUse[u]!;
       if (byUse[u] !== cells[FrameCell.byUse + u]) throw new Error(`use ${u}: ${byUse[u]} frames, counted ${cells[FrameCell.byUse + u]}`);
     }
     if (used !== cells[FrameCell.used]) throw new Error(`${used} frames in use, counted ${cells[FrameCell.used]}`);
-    if (pmm.freeFrames() + used !== pmm.totalFrames) throw new Error(`${pmm.freeFrames()} free + ${used} used is not ${pmm.totalFrames}`);
+    if (pmm.freeFrames() + used + aged !== pmm.totalFrames) throw new Error(`${pmm.freeFrames()} free + ${used + aged} used is not ${pmm.totalFrames}`);
   }
 
   return {
@@ -317,10 +369,13 @@ export function makeFrames(pmm: FrameAllocator, map: MemoryMap, event: Float64Ar
     reuse,
     takeBlock,
     releaseBlock,
+    takeAged,
+    releaseAged,
     takeHuge,
     putHuge,
     spill,
     startCounting,
+    uncounted,
     tableFrames,
     validate,
   };

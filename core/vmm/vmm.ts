@@ -170,6 +170,15 @@ export function makeVmm(options: VmmOptions) {
     if (space[p] !== 0) processes.exit(p, true);
   }
 
+  /** Ends what programs hold: temporary mappings, processes. Caches stay. */
+  function endAll(): void {
+    for (const key of [...kmapped.keys()]) {
+      const [pid, page] = key.split(':');
+      kunmapPage(Number(pid), Number(page));
+    }
+    processes.exitAll();
+  }
+
   /** Drops what only caches keep: page cache, named objects nobody maps, empty slabs. */
   function settle(): void {
     objects.dropUnmapped();
@@ -197,6 +206,7 @@ export function makeVmm(options: VmmOptions) {
     kmapPage,
     kunmapPage,
     kill,
+    endAll,
     settle,
     audit: () => {
       audit(machine, objects, processes.cells[2]!, [...kmapped.values()].map(kmap.frameOf));

@@ -59,7 +59,7 @@ function brokenTable(trace: ReportTrace): Markup {
         <th scope="col">all</th>
         <th scope="col">pinned</th>
         <th scope="col">free in them</th>
-        ${shown.map((kind) => markup`<th scope="col">${kind}</th>`)}
+        ${shown.map((kind) => markup`<th scope="col">${kind.replace('_', ' ')}</th>`)}
       </tr>
     </thead>
     <tbody>
@@ -113,7 +113,7 @@ function holdersTable(trace: ReportTrace, moment: Moment, words: string): Markup
       markup`<tr>
         <th scope="row">${holderName(worst)}</th>
         <td class="t wrap">${worst.mapping}</td>
-        <td class="t">${worst.kind} ${worst.movable ? null : markup`<small>pinned</small>`}</td>
+        <td class="t">${worst.kind.replace('_', ' ')} ${worst.movable ? null : markup`<small>pinned</small>`}</td>
         <td>${since(own)}</td>
         ${own.map(cell)}
       </tr>`,

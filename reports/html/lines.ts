@@ -1,7 +1,7 @@
 /** Lines of several strategies over the run in one chart: dashed and marked by strategy, named in the right margin. */
 import type { ReportStrategy, ReportTrace } from './model.js';
 import { apart, box, drawing, eventAxis, label, linear, linePath, niceRange, path, textWidth, yAxis } from './chart.js';
-import type { Point } from './chart.js';
+import type { Box, Point, Scale } from './chart.js';
 import { markup } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { dash, dot } from './strategy.js';
@@ -25,8 +25,14 @@ function marks(line: Lines, points: readonly Point[]): string {
   }).join('');
 }
 
+/** What a chart runs along instead of events: where each value is, and the axis. */
+export interface Along {
+  readonly at: readonly number[];
+  readonly axis: (b: Box) => { readonly x: Scale; readonly svg: string };
+}
+
 /** The chart; null when no strategy has two points. An axis that does not start at 0 says so. */
-export function linesChart(trace: ReportTrace, title: Part, what: string, unit: string, lines: readonly Lines[]): Markup | null {
+export function linesChart(trace: ReportTrace, title: Part, what: string, unit: string, lines: readonly Lines[], along?: Along): Markup | null {
   const drawn = lines.filter(({ values }) => values.filter((value) => value !== null).length > 1);
   if (drawn.length === 0) return null;
   const all = drawn.flatMap(({ values }) => values.filter((value) => value !== null));
@@ -41,7 +47,7 @@ export function linesChart(trace: ReportTrace, title: Part, what: string, unit: 
   const short = drawn.map((_, i) => (drawn.length === 1 ? compact(lasts[i]) : `${names[i]} ${compact(lasts[i])}`));
   const margin = Math.min(118, Math.max(46, ...short.map((text) => textWidth(text, 10.5) + 8)));
   const b = box(184, { left: 42, right: margin, top: 26, bottom: 24 });
-  const axis = eventAxis(b, trace.events);
+  const axis = along === undefined ? eventAxis(b, trace.events) : along.axis(b);
   const y = linear([ticks[0], ticks[ticks.length - 1]], [b.bottom, b.top]);
   const places = apart(
     lasts.map((value) => y(value)),
@@ -50,7 +56,7 @@ export function linesChart(trace: ReportTrace, title: Part, what: string, unit: 
     b.bottom,
   );
   const parts = drawn.map((line, i) => {
-    const points = line.values.flatMap((value, k): Point[] => (value === null ? [] : [[axis.x(line.strategies[0].series.event[k]), y(value)]]));
+    const points = line.values.flatMap((value, k): Point[] => (value === null ? [] : [[axis.x((along?.at ?? line.strategies[0].series.event)[k]), y(value)]]));
     const { index } = line.strategies[0];
     const marked = drawn.length > 1 ? marks(line, points) : '';
     return path(linePath(points), 'ln', drawn.length > 1 ? dash(index) : '') + marked + label(b.right + 5, places[i] + 4, short[i], 'tk');
@@ -58,9 +64,10 @@ export function linesChart(trace: ReportTrace, title: Part, what: string, unit: 
   const start = fromZero ? '' : ` (axis starts at ${compact(ticks[0])})`;
   const says = `${what}; at the end ${drawn.map((_, i) => `${names[i]} ${compact(lasts[i])}`).join(', ')} ${unit}`;
   const content = yAxis(b, y, ticks, unit + start) + axis.svg + parts.join('');
+  const cursor = along === undefined ? { trace: trace.index, cell: drawn[0].strategies[0].index, events: trace.events } : undefined;
   return markup`<div class="sm">
     <h4>${title}</h4>
-    ${drawing(b, says, content, { trace: trace.index, cell: drawn[0].strategies[0].index, events: trace.events })}
+    ${drawing(b, says, content, cursor)}
   </div>`;
 }
 

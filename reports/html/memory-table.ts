@@ -20,6 +20,12 @@ const COLUMNS: readonly (readonly [string, (series: Series, row: number) => numb
   ['free, broken', (s, i) => Math.max(0, s.free[i] - s.whole[i])],
 ];
 
+/** Columns that only some traces have anything in. */
+const RARE: typeof COLUMNS = [
+  ['movable pages', (s, i) => s.movable[i]],
+  ['aged memory', (s, i) => s.aged[i]],
+];
+
 export function scrolling(name: string, table: Markup): Markup {
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="${name}">${table}</div>`;
 }
@@ -27,12 +33,13 @@ export function scrolling(name: string, table: Markup): Markup {
 export function memoryTable(trace: ReportTrace): Markup {
   const most = Math.max(...trace.strategies.flatMap(({ series }) => series.used));
   const unit = memoryUnit(most * trace.pageSize);
+  const columns = [...COLUMNS, ...RARE.filter(([, read]) => trace.strategies.some(({ series }) => series.event.some((_, i) => read(series, i) > 0)))];
   const moments: readonly (readonly [string, (series: Series) => number])[] = [
     ['peak', (series) => series.used.indexOf(Math.max(...series.used))],
     ['end', (series) => series.used.length - 1],
   ];
   const rows = moments.flatMap(([moment, rowOf]) =>
-    sharing(trace.strategies, ({ series }) => COLUMNS.map(([, read]) => read(series, rowOf(series)))).map(
+    sharing(trace.strategies, ({ series }) => columns.map(([, read]) => read(series, rowOf(series)))).map(
       ({ value, strategies }) =>
         markup`<tr>
           <th scope="row">${namedAll(strategies, trace)}</th>
@@ -48,7 +55,7 @@ export function memoryTable(trace: ReportTrace): Markup {
         <tr>
           <th scope="col">strategy</th>
           <th scope="col" class="t">at the</th>
-          ${COLUMNS.map(([name]) => markup`<th scope="col">${name}<br /><span class="unit">${unit.name}</span></th>`)}
+          ${columns.map(([name]) => markup`<th scope="col">${name}<br /><span class="unit">${unit.name}</span></th>`)}
         </tr>
       </thead>
       <tbody>

@@ -3,7 +3,7 @@
  * one of their own; what strategies share is drawn once.
  */
 import { columnOf, sharing } from './model.js';
-import type { ReportStrategy, ReportTrace } from './model.js';
+import type { ReportModel, ReportStrategy, ReportTrace } from './model.js';
 import { apart, areaPath, box, drawing, eventAxis, label, linear, linePath, niceTicks, path, px, rect, textWidth, tickText, yAxis } from './chart.js';
 import type { Box, Point, Scale } from './chart.js';
 import { markup, raw } from './markup.js';
@@ -21,17 +21,19 @@ const LAYERS = [
   { key: 'anonymous', name: 'user anonymous', kind: 'k-anon', fill: 'k-anon', text: 'inl' },
   { key: 'table', name: 'page tables', kind: 'k-pt', fill: 'k-pt', text: 'inl' },
   { key: 'kernel', name: 'kernel heap', kind: 'k-kh', fill: 'k-kh', text: 'inl' },
+  { key: 'movable', name: 'movable pages', kind: 'k-mov', fill: 'k-mov', text: 'onmov' },
 ] as const;
 
 const swatch = (content: string): Markup => raw(`<svg viewBox="0 0 16 12" width="16" height="12" aria-hidden="true">${content}</svg>`);
 const filled = (kind: string): Markup => swatch(`<rect width="16" height="12" class="${kind}"/>`);
 
-export const LEGEND = markup`<ul class="legend" aria-label="Kinds of memory">
+export const legendOf = (model: ReportModel): Markup => markup`<ul class="legend" aria-label="Kinds of memory">
   <li>${filled('k-anon')}user anonymous</li>
   <li>${filled('k-shm')}shared</li>
   <li>${filled('filed')}file</li>
   <li>${filled('k-pt')}page tables</li>
   <li>${filled('k-kh')}kernel heap</li>
+  ${model.traces.some(({ strategies }) => strategies.some(({ series }) => series.movable.some((n) => n > 0))) ? markup`<li>${filled('k-mov')}movable pages</li>` : null}
   <li>${filled('broken')}free, in broken blocks</li>
   <li>${swatch('<rect x=".5" y=".5" width="15" height="11" class="frame"/>')}free, whole 2 MiB</li>
 </ul>`;
@@ -74,10 +76,12 @@ function extentOf(trace: ReportTrace): Extent {
   // Where little is used, blocks broken by it would take the whole picture: they end at its upper edge instead.
   const most = Math.max(1, ...trace.strategies.flatMap(({ series }) => series.used));
   const need = Math.min(all, most * 3);
-  const whole = need > trace.totalFrames * 0.45;
-  const unit = memoryUnit((whole ? trace.totalFrames : need) * trace.pageSize);
+  // Aged memory is not drawn: it would be most of the picture, and always the same.
+  const room = trace.totalFrames - trace.agedFrames;
+  const whole = need > room * 0.45;
+  const unit = memoryUnit((whole ? room : need) * trace.pageSize);
   const perUnit = unit.size / trace.pageSize;
-  if (whole) return { unit, top: trace.totalFrames, ticks: [0, 0.25, 0.5, 0.75, 1].map((part) => part * trace.totalFrames), whole };
+  if (whole) return { unit, top: room, ticks: [0, 0.25, 0.5, 0.75, 1].map((part) => part * room), whole };
   const ticks = niceTicks((need * 1.12) / perUnit).map((tick) => tick * perUnit);
   return { unit, top: ticks[ticks.length - 1], ticks, whole };
 }
@@ -231,8 +235,9 @@ function caption(trace: ReportTrace, extent: Extent): Part {
       : ` It lay between two sample points; pictures and tables show the highest of these, with ${inUse} in use.`;
   const scale = extent.whole
     ? ''
-    : ` The axis ends at ${bytes(extent.top * trace.pageSize)} of ${bytes(trace.totalFrames * trace.pageSize)}; what lies above is free.`;
-  return markup`<p class="cap">Stacked by kind; the dotted line is the peak.${between}${wash}${scale}</p>`;
+    : ` The axis ends at ${bytes(extent.top * trace.pageSize)} of ${bytes((trace.totalFrames - trace.agedFrames) * trace.pageSize)}; what lies above is free.`;
+  const aged = trace.agedFrames === 0 ? '' : ` Not drawn: ${bytes(trace.agedFrames * trace.pageSize)} of aged memory, in use by others.`;
+  return markup`<p class="cap">Stacked by kind; the dotted line is the peak.${between}${wash}${scale}${aged}</p>`;
 }
 
 function body(trace: ReportTrace): Markup | null {
@@ -258,12 +263,12 @@ function note(trace: ReportTrace): Part {
   return `${memory}${alive}${equal}`;
 }
 
-export const memorySection: Section = {
+export const memorySection = (model: ReportModel): Section => ({
   id: 'memory',
   nav: 'Memory',
   title: 'Memory over time',
   lead: 'What frames are used for. Of the free part, the hatched band is free memory that cannot be had as a whole 2 MiB block.',
-  legend: LEGEND,
+  legend: legendOf(model),
   note,
   body,
-};
+});

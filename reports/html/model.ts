@@ -20,6 +20,10 @@ export interface Series {
   readonly shared: readonly number[];
   readonly table: readonly number[];
   readonly kernel: readonly number[];
+  /** Movable pages of a page allocator's recording. */
+  readonly movable: readonly number[];
+  /** Memory that was aged before the trace; not among what is used. */
+  readonly aged: readonly number[];
   readonly used: readonly number[];
   readonly free: readonly number[];
   /** Free frames in wholly free 2 MiB blocks. */
@@ -42,8 +46,9 @@ export interface ReportTrace {
   readonly strategies: readonly ReportStrategy[];
   readonly events: number;
   readonly pageSize: number;
-  /** Usable frames. */
+  /** Usable frames, and those of them that aged memory held at most. */
   readonly totalFrames: number;
+  readonly agedFrames: number;
   /** Row of the timelines with most frames in use, and where the last exits begin (or -1). */
   readonly peak: number;
   readonly exits: { readonly row: number; readonly count: number } | null;
@@ -94,17 +99,31 @@ function seriesOf(cell: ReportCell): Series {
   const event = columnOf(cell, 'event') ?? [];
   const zeros = event.map(() => 0);
   const read = (...names: string[]): number[] => columnOf(cell, ...names) ?? zeros;
-  const [anonymous, file, shared, table, kernel] = [
+  const [anonymous, file, shared, table, kernel, movable, aged] = [
     read('anonymous_frames'),
     read('file_frames'),
     read('shared_frames'),
     read('table_frames'),
     read('kernel_frames'),
+    read('movable_frames'),
+    read('aged_frames'),
   ];
-  const used = event.map((_, i) => anonymous[i] + file[i] + shared[i] + table[i] + kernel[i]);
+  const used = event.map((_, i) => anonymous[i] + file[i] + shared[i] + table[i] + kernel[i] + movable[i]);
   const total = framesOf(cell);
   const free = columnOf(cell, 'free_frames') ?? used.map((frames) => Math.max(0, total - frames));
-  return { event, anonymous, file, shared, table, kernel, used, free, whole: columnOf(cell, 'free_huge_frames') ?? wholeFromBlocks(cell, event) };
+  return {
+    event,
+    anonymous,
+    file,
+    shared,
+    table,
+    kernel,
+    movable,
+    aged,
+    used,
+    free,
+    whole: columnOf(cell, 'free_huge_frames') ?? wholeFromBlocks(cell, event),
+  };
 }
 
 function indexOfMax(values: readonly number[]): number {
@@ -146,6 +165,7 @@ export function buildModel(run: ReportRun, metrics: readonly Metric[], repeats?:
       events: Math.max(1, ...ends),
       pageSize: pageSizeOf(first.cell),
       totalFrames: Math.max(...group.cells.map(framesOf)),
+      agedFrames: Math.max(0, ...strategies.flatMap(({ series }) => series.aged)),
       peak: indexOfMax(first.series.used),
       exits: exitPhase(first.cell),
     };

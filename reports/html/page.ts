@@ -13,6 +13,7 @@ import { answerSection } from './answer.js';
 import { blameSection } from './blame.js';
 import { contiguitySection } from './contiguity.js';
 import { cpusSection } from './cpus.js';
+import { decaySection } from './decay.js';
 import { fragmentationSection } from './fragmentation.js';
 import { lookupSection } from './lookup.js';
 import { lossSection } from './losses.js';
@@ -80,11 +81,12 @@ function chaptersOf(model: ReportModel): Chapter[] {
     // What a verification is about comes first in its report.
     ...(verified ? [proofSection] : []),
     matrixSection(model),
-    memorySection,
+    memorySection(model),
     tablesSection,
     lookupSection(model),
-    pictureSection,
+    pictureSection(model),
     fragmentationSection,
+    decaySection,
     blameSection,
     contiguitySection,
     workSection,

@@ -6,22 +6,31 @@ import { FRAME_USES } from '../../core/replay/result.js';
 import type { MemoryPicture } from '../../core/replay/result.js';
 import { box, drawing, label, path, px } from './chart.js';
 import { markup, raw } from './markup.js';
-import type { Markup, Part } from './markup.js';
+import type { Markup } from './markup.js';
 import { scrolling } from './memory-table.js';
 import { sharing } from './model.js';
-import type { ReportStrategy, ReportTrace } from './model.js';
+import type { ReportModel, ReportStrategy, ReportTrace } from './model.js';
 import type { Section } from './section.js';
 import { named, namedAll } from './words.js';
 import { bytes, grouped } from '../format.js';
 
 const USES = FRAME_USES.length;
 const RESERVED = FRAME_USES.indexOf('reserved');
-const KINDS: readonly { readonly use: number; readonly name: string; readonly kind: string; readonly mark: string }[] = [
+interface Kind {
+  readonly use: number;
+  readonly name: string;
+  readonly kind: string;
+  readonly mark: string;
+}
+const KINDS: readonly Kind[] = [
   { use: FRAME_USES.indexOf('anonymous'), name: 'user anonymous', kind: 'k-anon', mark: '' },
   { use: FRAME_USES.indexOf('file'), name: 'file', kind: 'k-file', mark: 'file' },
   { use: FRAME_USES.indexOf('shared'), name: 'shared', kind: 'k-shm', mark: 'shm' },
   { use: FRAME_USES.indexOf('table'), name: 'page tables', kind: 'k-pt', mark: 'pt' },
   { use: FRAME_USES.indexOf('kernel'), name: 'kernel heap', kind: 'k-kh', mark: 'kh' },
+  { use: FRAME_USES.indexOf('movable'), name: 'movable pages', kind: 'k-mov', mark: 'mov' },
+  { use: FRAME_USES.indexOf('aged'), name: 'aged memory', kind: 'k-age', mark: '' },
+  { use: FRAME_USES.indexOf('aged_pinned'), name: 'aged memory, pinned', kind: 'k-agp', mark: 'agp' },
 ];
 const QUARTERS = ['f0', 'f1', 'f2', 'f3'] as const;
 
@@ -31,7 +40,19 @@ const MARKS: Readonly<Record<string, string>> = {
   shm: 'M.5.25V.75M.25.5H.75',
   pt: 'M.2.5H.8',
   kh: 'M.25.25L.75.75M.75.25L.25.75',
+  mov: 'M.5.2V.8',
+  agp: 'M.3.3H.7V.7H.3z',
 };
+
+/** Kinds of which the traces have any: the first five always. */
+const kindsOf = (traces: readonly ReportTrace[]): readonly Kind[] =>
+  KINDS.filter(
+    ({ use }, i) =>
+      i < 5 ||
+      traces.some(({ strategies }) =>
+        strategies.some(({ cell }) => [cell.pictures.peak, cell.pictures.end].some(({ pieces }) => pieces.some((count, at) => at % USES === use && count > 0))),
+      ),
+  );
 
 interface Piece {
   /** Class of the cell: kind and quarter, 'hole' or '' for wholly free. */
@@ -146,6 +167,7 @@ function drawn(trace: ReportTrace, strategies: readonly ReportStrategy[], pictur
 }
 
 function table(trace: ReportTrace): Markup {
+  const kinds = kindsOf([trace]);
   const rows = trace.strategies.flatMap((strategy) =>
     (['peak', 'end'] as const).map((moment) => {
       const picture = strategy.cell.pictures[moment];
@@ -156,11 +178,11 @@ function table(trace: ReportTrace): Markup {
         <td class="t">${moment}</td>
         <td>${grouped(picture.event)}</td>
         <td>${count((p) => p === FREE)}</td>
-        ${QUARTERS.map((q) => markup`<td>${count((p) => p.quarter === q)}</td>`)}${KINDS.map(({ kind }) => markup`<td>${count((p) => p.kind === kind)}</td>`)}
+        ${QUARTERS.map((q) => markup`<td>${count((p) => p.quarter === q)}</td>`)}${kinds.map(({ kind }) => markup`<td>${count((p) => p.kind === kind)}</td>`)}
       </tr>`;
     }),
   );
-  const heads = ['event', 'empty', 'to 25 %', 'to 50 %', 'to 75 %', 'to 100 %', ...KINDS.map(({ name }) => name)];
+  const heads = ['event', 'empty', 'to 25 %', 'to 50 %', 'to 75 %', 'to 100 %', ...kinds.map(({ name }) => name)];
   return scrolling(
     `${trace.name}: pieces of memory by fill and kind`,
     markup`<table class="data">
@@ -168,7 +190,7 @@ function table(trace: ReportTrace): Markup {
         <tr class="over">
           <td colspan="3"></td>
           <th scope="colgroup" colspan="5" class="grp">pieces by fill</th>
-          <th scope="colgroup" colspan="${KINDS.length}" class="grp">pieces by what holds most of them</th>
+          <th scope="colgroup" colspan="${kinds.length}" class="grp">pieces by what holds most of them</th>
         </tr>
         <tr>
           <th scope="col">strategy</th>
@@ -201,8 +223,8 @@ function legendCell(kind: string, mark: string, quarter = ''): Markup {
   return raw(`<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><rect width="12" height="12" class="${kind} ${quarter}"/>${glyph}</svg>`);
 }
 
-const LEGEND: Part = markup`<ul class="legend" aria-label="What fills a piece of memory">
-  ${KINDS.map(({ name, kind, mark }) => markup`<li>${legendCell(kind, mark)}${name}</li>`)}
+const legendOf = (kinds: readonly Kind[]): Markup => markup`<ul class="legend" aria-label="What fills a piece of memory">
+  ${kinds.map(({ name, kind, mark }) => markup`<li>${legendCell(kind, mark)}${name}</li>`)}
   <li>
     ${raw(
       `<svg viewBox="0 0 51 12" width="51" height="12" aria-hidden="true">${QUARTERS.map((q, i) => `<rect x="${i * 13}" width="12" height="12" class="k-anon ${q}"/>`).join('')}</svg>`,
@@ -215,11 +237,11 @@ const LEGEND: Part = markup`<ul class="legend" aria-label="What fills a piece of
   <li>${legendCell('hole', '')}no memory there</li>
 </ul>`;
 
-export const pictureSection: Section = {
+export const pictureSection = (model: ReportModel): Section => ({
   id: 'picture',
   nav: 'Picture',
   title: 'What memory looks like',
   lead: 'Physical memory, address growing left to right, then down. Colour and mark say which kind holds most of a piece, depth how full it is.',
-  legend: markup`${LEGEND}`,
+  legend: legendOf(kindsOf(model.traces)),
   body,
-};
+});

@@ -20,6 +20,13 @@ function memoryMap(config: CellConfig): string {
   return `${bytes(config.memoryBytes)} in ${memmap.length} ranges: ${memmap.map(({ first, count }) => `frames ${grouped(first)} to ${grouped(first + count - 1)}`).join(', ')}`;
 }
 
+function agedBy({ age, ageHash }: CellConfig): string {
+  if (age === '') return 'fresh memory';
+  if (ageHash !== '') return `memory as ${age} say (sha256 ${ageHash})`;
+  const [seed, utilisation, churn] = age.split(':');
+  return `aged memory, a drawn history: seed ${seed}, ${Math.round(Number(utilisation) * 100)} % in use, ${churn} rounds of churn`;
+}
+
 function entries(model: ReportModel): (readonly [string, Part])[] {
   const { run } = model;
   return [
@@ -30,6 +37,8 @@ function entries(model: ReportModel): (readonly [string, Part])[] {
     ['policy', distinct(model, (c) => c.policy)],
     ['touches', distinct(model, (c) => c.touch)],
     ['memory', distinct(model, memoryMap)],
+    ['before the trace', distinct(model, agedBy)],
+    ['rounds', distinct(model, (c) => String(c.repeat))],
     ['kernel heap', distinct(model, (c) => (c.kernelHeap ? 'on' : 'off'))],
     ['TLB', distinct(model, (c) => c.tlb)],
     ['CPUs', distinct(model, (c) => (c.cpus === 1 ? '1' : `${c.cpus}, ${spreadRule(c.spread, c.cpus)}`))],

@@ -3,9 +3,9 @@
  * lightness and a mark). Hues belong to kinds of memory; strategies are ink, told apart by marker and dash. Printing is always light.
  */
 const LIGHT =
-  '--bg:#fbfaf6;--ink:#1b1d20;--ink2:#4c5057;--ink3:#666a72;--rule:#dcd8ce;--grid:#e7e3d9;--wash:#f2efe7;--anon:#0072b2;--file:#56b4e9;--shm:#009e73;--pt:#d55e00;--kh:#cc79a7;--brk:#a8a294;--mes:#b3aea1;--on-file:#0b4a73;--on:#fff;--good:#005b8f;--bad:#a33c00;--bar:#8f8a7e;--u0:#efece3;--u1:#f6ddb0;--u2:#eab765;--u3:#cf8529;--u4:#9a5710;--u5:#532b05';
+  '--bg:#fbfaf6;--ink:#1b1d20;--ink2:#4c5057;--ink3:#666a72;--rule:#dcd8ce;--grid:#e7e3d9;--wash:#f2efe7;--anon:#0072b2;--file:#56b4e9;--shm:#009e73;--pt:#d55e00;--kh:#cc79a7;--brk:#a8a294;--mov:#e69f00;--age:#c2bcae;--agp:#837d70;--on-mov:#4a3300;--mes:#b3aea1;--on-file:#0b4a73;--on:#fff;--good:#005b8f;--bad:#a33c00;--bar:#8f8a7e;--u0:#efece3;--u1:#f6ddb0;--u2:#eab765;--u3:#cf8529;--u4:#9a5710;--u5:#532b05';
 const DARK =
-  '--bg:#131518;--ink:#ece9e2;--ink2:#bcbfc4;--ink3:#9a9ea6;--rule:#353a41;--grid:#262a30;--wash:#1b1e22;--anon:#3d95d0;--file:#8ccdf3;--shm:#2bb98f;--pt:#f07f35;--kh:#dd9cc0;--brk:#6c717a;--mes:#596069;--on-file:#0d4468;--on:#101215;--good:#7cc4f5;--bad:#f6a06a;--bar:#747a83;--u0:#1f2226;--u1:#43310f;--u2:#77521a;--u3:#ad7824;--u4:#dda645;--u5:#fce0a4';
+  '--bg:#131518;--ink:#ece9e2;--ink2:#bcbfc4;--ink3:#9a9ea6;--rule:#353a41;--grid:#262a30;--wash:#1b1e22;--anon:#3d95d0;--file:#8ccdf3;--shm:#2bb98f;--pt:#f07f35;--kh:#dd9cc0;--brk:#6c717a;--mov:#f0b429;--age:#565c65;--agp:#8d949e;--on-mov:#2b1e00;--mes:#596069;--on-file:#0d4468;--on:#101215;--good:#7cc4f5;--bad:#f6a06a;--bar:#747a83;--u0:#1f2226;--u1:#43310f;--u2:#77521a;--u3:#ad7824;--u4:#dda645;--u5:#fce0a4';
 
 const PAGE = `
 :root{color-scheme:light dark;${LIGHT}}
@@ -88,10 +88,10 @@ const CHARTS = `
 .sample{vertical-align:0;overflow:visible}.sm{min-width:0}.ch{display:block;width:100%;max-width:640px;height:auto;overflow:visible}
 .ch text{font-size:11px;fill:var(--ink2)}.ch .tk,.ch .al{fill:var(--ink3);font-size:10.5px}.ch .strong{font-weight:700;fill:var(--ink)}.ch .lb{fill:var(--ink)}
 .ch .halo{paint-order:stroke;stroke:var(--bg);stroke-width:3.5px;stroke-linejoin:round}.ch .inl{fill:var(--on);font-weight:600}
-.ch .onfile{fill:#08283d;font-weight:600;paint-order:stroke;stroke:var(--file);stroke-width:3px}
+.ch .onmov{fill:var(--on-mov);font-weight:600}.ch .onfile{fill:#08283d;font-weight:600;paint-order:stroke;stroke:var(--file);stroke-width:3px}
 .ch .grid{stroke:var(--grid);stroke-width:1;fill:none}.ch .axis{stroke:var(--ink3);stroke-width:1;fill:none}.ch .pk{stroke:var(--ink);stroke-width:1;stroke-dasharray:2 2}.ch .wind{fill:var(--wash)}
-.k-anon{fill:var(--anon)}.k-file{fill:var(--file)}.k-shm{fill:var(--shm)}.k-pt{fill:var(--pt)}.k-kh{fill:var(--kh)}.soft{opacity:.22}
-.l-pt,.l-kh,.l-shm,.l-file,.l-anon{fill:none;stroke-width:1.5}.l-pt{stroke:var(--pt)}.l-kh{stroke:var(--kh)}.l-shm{stroke:var(--shm)}.l-file{stroke:var(--file)}.l-anon{stroke:var(--anon)}
+.k-anon{fill:var(--anon)}.k-file{fill:var(--file)}.k-shm{fill:var(--shm)}.k-pt{fill:var(--pt)}.k-kh{fill:var(--kh)}.k-mov{fill:var(--mov)}.k-age{fill:var(--age)}.k-agp{fill:var(--agp)}.soft{opacity:.22}
+.l-mov,.l-pt,.l-kh,.l-shm,.l-file,.l-anon{fill:none;stroke-width:1.5}.l-pt{stroke:var(--pt)}.l-kh{stroke:var(--kh)}.l-mov{stroke:var(--mov)}.l-shm{stroke:var(--shm)}.l-file{stroke:var(--file)}.l-anon{stroke:var(--anon)}
 .brk{fill:var(--bg)}.broken{fill:url(#p-broken)}.filed{fill:url(#p-file)}.edge{fill:none;stroke:var(--ink3);stroke-width:.8}
 .ph{stroke:var(--on-file);stroke-width:1.6;opacity:.55}.pf{stroke:var(--brk);stroke-width:2.4}
 .gl{fill:none;stroke:var(--on);stroke-width:.13}.hole{fill:var(--rule)}.cells{stroke:var(--bg);stroke-width:.1;fill:none}.frame{fill:none;stroke:var(--rule);stroke-width:1}

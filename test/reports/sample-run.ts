@@ -345,6 +345,9 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
       cpus: 1,
       spread: 'recorded',
       seed: 1,
+      age: '',
+      ageHash: '',
+      repeat: 1,
       pids: [],
       window: null,
     },
@@ -382,6 +385,7 @@ function cellOf(trace: number, pmm: string, options: Required<SampleOptions>): C
     tables: { peak: tablesOf(shape, peak), end: tablesOf(shape, last) },
     distributions: distributionsOf(shape, pmm),
     cpus: [],
+    rounds: [],
     kernelHeap: [
       { name: 'vm_area', objectBytes: 200, live: 812, slabs: 41 },
       { name: 'process', objectBytes: 640, live: 5, slabs: 1 },

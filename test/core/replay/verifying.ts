@@ -14,7 +14,7 @@ import type { Fields } from '../../oracle/vmm-events.js';
 export interface Circumstances {
   readonly kernel?: Record<string, string>;
   readonly losses?: readonly string[];
-  readonly spec?: Partial<Pick<CellSpec, 'policy' | 'without' | 'verify' | 'pmm' | 'cpus' | 'spread' | 'kernelHeap'>>;
+  readonly spec?: Partial<Pick<CellSpec, 'policy' | 'without' | 'verify' | 'pmm' | 'cpus' | 'spread' | 'kernelHeap' | 'age' | 'repeat' | 'audit'>>;
 }
 
 export function traceOf(events: readonly Fields[], { kernel = {}, losses = [] }: Omit<Circumstances, 'spec'> = {}): FwtTrace {
