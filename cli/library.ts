@@ -50,8 +50,8 @@ export interface ReplayOptions {
   readonly window?: readonly [number, number];
   readonly workers?: number;
   readonly seed?: number;
-  /** Memory that others have used before: 'SEED:UTILISATION:CHURN', or the paths of a machine's buddyinfo and pagetypeinfo, with a comma. */
-  readonly age?: string;
+  /** Memory before a trace: 'fresh', 'SEED:UTILISATION:CHURN', or the paths of a machine's buddyinfo and pagetypeinfo, with a comma. */
+  readonly age?: string | readonly string[];
   /** Times that each trace is replayed, one after the other in the same memory. */
   readonly repeat?: number;
   /** Bytes of a trace that workers share in memory, or text such as '128MiB'. */
@@ -144,6 +144,7 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'pmm':
     case 'heap':
     case 'without':
+    case 'age':
     case 'pid': {
       const list = options[key];
       return list === undefined || list.length === 0 ? undefined : [list].flat().join(',');
@@ -157,7 +158,6 @@ function optionText(options: ReplayOptions, key: RunKey): string | undefined {
     case 'spread':
     case 'workers':
     case 'seed':
-    case 'age':
     case 'repeat':
     case 'format':
     case 'strict':

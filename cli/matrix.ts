@@ -12,7 +12,7 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import type { ZodType } from 'zod';
 import { UserError } from '../traces/event.js';
-import { namesFiles } from './age.js';
+import { isAgeFile } from './age.js';
 import { checked, parseText, readText } from './document.js';
 import { isOwnFile } from '../core/pmm/own/names.js';
 import { closest } from './names.js';
@@ -67,6 +67,7 @@ async function matrixSchema(): Promise<ZodType<Record<string, Value>>> {
       case 'names-or-files':
       case 'numbers':
       case 'rules':
+      case 'age':
         return list;
       case 'switch':
         return z.boolean({ error: 'expected true or false' });
@@ -78,7 +79,6 @@ async function matrixSchema(): Promise<ZodType<Record<string, Value>>> {
         return z.union([z.string(), z.int()], { error: 'expected a size such as 4GiB, or bytes' });
       case 'path':
       case 'path-or-name':
-      case 'age':
       case 'text':
         return z.string({ error: 'expected text' });
       default:
@@ -103,13 +103,13 @@ function asText(option: RunOption, value: Value, file: string): string {
       .split(',')
       .map((word) => (isOwnFile(word.trim()) ? beside(file, word.trim()) : word))
       .join(',');
-  if (Array.isArray(value)) return value.join(',');
-  const text = String(value);
-  if (option.kind === 'age' && namesFiles(text))
+  const text = Array.isArray(value) ? value.join(',') : String(value);
+  if (option.kind === 'age')
     return text
       .split(',')
-      .map((path) => beside(file, path.trim()))
+      .map((word) => (isAgeFile(word.trim()) ? beside(file, word.trim()) : word))
       .join(',');
+  if (Array.isArray(value)) return text;
   if (option.kind === 'path') return beside(file, text);
   if (option.kind === 'path-or-name' && /[/\\.]/.test(text)) return beside(file, text);
   // `on` and `off` are words in YAML 1.2 and booleans in older habits; both mean the same here.

@@ -39,8 +39,9 @@ export const RUN_OPTIONS = {
   memmap: { kind: 'path', about: 'Physical memory with holes: a file in the form of the e820 lines of a Linux boot log (instead of --memory)' },
   age: {
     kind: 'age',
+    preset: 'fresh',
     about:
-      'Memory that others have used before: filled to UTILISATION, after CHURN rounds of filling half of the rest and ending lives, or as the /proc/buddyinfo and /proc/pagetypeinfo of a machine say',
+      'Memory that others have used before: filled to UTILISATION, after CHURN rounds of filling half of the rest and ending lives, or as the /proc/buddyinfo and /proc/pagetypeinfo of a machine say; several, and fresh, with commas',
   },
   'kernel-heap': { kind: 'choice', choices: onOff, preset: 'on', about: "Whether the VMM's own objects are paid for from the same memory" },
   'on-oom': {

@@ -10,7 +10,7 @@ import { memoryMapFromSize, parseE820, type MemoryMap } from '../core/pmm/memory
 import { isOwnFile } from '../core/pmm/own/names.js';
 import { UserError } from '../traces/event.js';
 import { fileError } from '../traces/io-error.js';
-import { parseAge } from './age.js';
+import { parseAges } from './age.js';
 import { readText } from './document.js';
 import type { MatrixFile } from './matrix.js';
 import { knownName, knownNames } from './names.js';
@@ -32,8 +32,8 @@ export interface RunRequest {
   readonly without: readonly string[];
   readonly touch: 'auto' | 'recorded' | 'alloc' | 'all';
   readonly map: MemoryMap;
-  /** What has used memory before the trace, or null: nothing. */
-  readonly age: Ageing | null;
+  /** What has used memory before the trace; null = nothing has. */
+  readonly age: readonly (Ageing | null)[];
   readonly repeat: number;
   readonly kernelHeap: boolean;
   readonly onOom: 'kill' | 'fail' | 'stop';
@@ -98,7 +98,7 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
   const all = traces.length > 0 ? traces : (matrix?.traces ?? []);
   if (all.length === 0) throw new UserError('no trace given; say framewalk run FILE.fwt, or traces: in a --matrix file');
   const policy = await single('policy');
-  const age = given('age') === undefined ? null : parseAge(option('age').text, option('age').label);
+  const age = parseAges(option('age').text, option('age').label);
   return {
     traces: all,
     arch: await names('arch'),
@@ -131,7 +131,8 @@ export async function runRequest(traces: readonly string[], flags: FlagSource, m
   function memoryMap(): MemoryMap {
     const file = given('memmap');
     // The files of a machine say how much memory it has.
-    if (file === undefined && given('memory') === undefined && age?.kind === 'machine') return memoryMapFromSize(age.frames * 4096);
+    const machine = Math.max(0, ...age.map((one) => (one?.kind === 'machine' ? one.frames : 0)));
+    if (file === undefined && given('memory') === undefined && machine > 0) return memoryMapFromSize(machine * 4096);
     if (file === undefined) return memoryMapFromSize(size('memory'));
     if (flags('memory') !== undefined && flags('memmap') !== undefined)
       throw new UserError('--memory and --memmap both say how much memory there is; give one of them');

@@ -46,7 +46,7 @@ const DISTINCTIONS: readonly Word[] = [
   (c) => `${c.cpus} cpus`,
   (c) => `cpus ${c.spread}`,
   (c) => `seed ${c.seed}`,
-  (c) => (c.age === '' ? 'fresh memory' : `age ${c.age} ${c.ageHash.slice(0, 8)}`.trim()),
+  (c) => (c.age === '' ? 'fresh memory' : `aged ${c.age} ${c.ageHash.slice(0, 8)}`.trim()),
   (c) => `${c.repeat} rounds`,
   (c) => (c.pids.length === 0 ? 'all pids' : `pid ${c.pids.join(',')}`),
   (c) => (c.window === null ? 'whole trace' : `window ${c.window[0]}..${c.window[1]}`),

@@ -13,7 +13,8 @@ import type { LookupConfig } from '../lookup/lookup-contract.js';
 import { LookupCounter } from '../lookup/lookup-contract.js';
 import type { CellReading } from '../metrics/reading.js';
 import { metrics } from '../metrics/registry.js';
-import { ageMemory, type Aged, type Ageing } from '../pmm/ageing/ageing.js';
+import { ageMemory, type Ageing } from '../pmm/ageing/ageing.js';
+import type { Aged } from '../pmm/ageing/contract.js';
 import { CpuCount, watchCpus } from '../pmm/cpu-use.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
 import type { PmmStrategy } from '../pmm/allocator.js';
@@ -30,7 +31,7 @@ import { confidence, PAGE_TRACE, resolveTouch, touchesKnown, type TouchMode } fr
 import { judgeQuantities, notCovered, overallVerdict, recordingLimits } from './limits.js';
 import type { CellConfig, CellResult, CpuRow, Distribution, Verification } from './result.js';
 import { rulesNotOf } from './kernel-rules.js';
-import { play, SAMPLE_POINTS } from './rounds.js';
+import { play, SAMPLE_POINTS, uncounted } from './rounds.js';
 import { resolveSpread, type SpreadMode } from './spread.js';
 import { makeSampleLog } from './sample-log.js';
 import type { SampleLog } from './sample-log.js';
@@ -110,10 +111,9 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
   const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
   const { vmm, cpuCounts } = build(spec, strategy, trace.header);
   const { machine, processes } = vmm;
-  const aged = agedMemory(spec, vmm);
-  cpuCounts?.fill(0);
+  const aged = agedMemory(spec, vmm, cpuCounts);
   const pages = hasPages(trace);
-  const observer = makeObserver(vmm, { aged: aged !== null, pages });
+  const observer = makeObserver(vmm, { aged: aged !== null, pages, rounds: (spec.repeat ?? 1) > 1 });
   const watch = spec.verify === true ? makeVerifyWatch(vmm) : null;
   const log = makeSampleLog(vmm, () => machine.rejections.event[0]!, watch);
   const startup = (performance.now() - began) / 1000;
@@ -137,6 +137,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
     rounds: spec.repeat ?? 1,
     aged: aged?.memory ?? null,
     stepsBefore: aged?.steps ?? 0,
+    cpuCounts,
     samplePoints: spec.samplePoints ?? SAMPLE_POINTS,
     audit: spec.audit,
     onProgress: (events) => hooks.onProgress?.(events),
@@ -266,12 +267,12 @@ function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: T
 }
 
 /** Ages the memory of a cell as it asks for, with the steps of the PMM that this took; null: it stays fresh. */
-function agedMemory({ age, map, seed }: CellSpec, vmm: Vmm): { memory: Aged; steps: number } | null {
+function agedMemory({ age, map, seed }: CellSpec, vmm: Vmm, cpuCounts: Float64Array | null): { memory: Aged; steps: number } | null {
   if (age === undefined || age === null) return null;
   const { frames, rejections } = vmm.machine;
   rejections.event[0] = -1;
   let memory: Aged | undefined;
-  const steps = frames.uncounted(() => {
+  const steps = uncounted(frames, cpuCounts, () => {
     memory = ageMemory(age, { take: frames.takeAged, release: frames.releaseAged, freeFrames: frames.pmm.freeFrames }, map.usableFrames, seed);
   });
   rejections.event[0] = 0;

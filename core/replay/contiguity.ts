@@ -69,6 +69,13 @@ export function makeContiguity(vmm: Vmm) {
     return coverage(lengths.subarray(0, found), COVER_PERCENTS, []).toCover;
   }
 
+  /** Resident pages of all live spaces. */
+  function mapped(): number {
+    let pages = 0;
+    for (let s = 1; s <= processes.cells[2]!; s++) if (users[s]! > 0) pages += rss[s << 3]!;
+    return pages;
+  }
+
   /** Measures the processes that grew; a space that several share is the first one's. */
   function sample(event: number): void {
     const seen = new Set<number>();
@@ -89,5 +96,5 @@ export function makeContiguity(vmm: Vmm) {
   /** What was measured, in the order in which the processes appeared. */
   const list = (): ProcessContiguity[] => [...measured].sort(([a], [b]) => a - b).map(([p, entry]) => ({ ...entry, command: commands.get(p) ?? '' }));
 
-  return { sample, overall, list };
+  return { sample, overall, mapped, list };
 }

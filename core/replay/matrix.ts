@@ -1,5 +1,5 @@
 /**
- * Cells, such as those of the matrix trace x architecture x PMM x heap, spread over worker threads. Every cell gets a worker of its own, so that its core is the only one in its
+ * Cells, such as those of the matrix trace x architecture x PMM x heap x age, spread over worker threads. Every cell gets a worker of its own, so that its core is the only one in its
  * isolate; results come back in the order asked for whatever finishes first, and do not depend on the number of workers.
  */
 import { availableParallelism } from 'node:os';
@@ -59,24 +59,27 @@ export interface MatrixOptions extends PoolOptions {
   readonly pids: readonly number[];
   readonly window: readonly [number, number] | null;
   readonly seed: number;
-  readonly age: Ageing | null;
+  readonly age: readonly (Ageing | null)[];
   readonly repeat: number;
   readonly audit: number;
 }
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 const PROGRESS_MS = 200;
+/** Progress of a cell whose worker still loads its modules. */
+const NOT_STARTED = -1;
+const START_MS = 10;
 /** Seconds; see PoolOptions.pmmTimeout. */
 export const PMM_TIMEOUT = 60;
 
-/** Cells of a matrix, in its fixed order: by trace, then architecture, PMM, heap. */
+/** Cells of a matrix, in its fixed order: by trace, then architecture, PMM, heap, age. */
 export function matrixCells(options: Omit<MatrixOptions, keyof PoolOptions> & Pick<MatrixOptions, 'traces'>): CellPlan[] {
   const out: CellPlan[] = [];
   options.traces.forEach((_, trace) => {
     for (const arch of options.arch)
       for (const pmm of options.pmm)
-        for (const heap of options.heap) {
-          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, age, repeat, audit } = options;
+        for (const [heap, age] of options.heap.flatMap((one) => options.age.map((before) => [one, before] as const))) {
+          const { policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, repeat, audit } = options;
           out.push({
             trace,
             spec: { arch, pmm, heap, policy, without, touch, tlb, map, kernelHeap, onOom, cpus, spread, seed, pids, window, age, repeat, audit },
@@ -94,11 +97,11 @@ export async function runMatrix(options: MatrixOptions): Promise<RunResult> {
 /** Replays every cell. UserError for what the user can mend; an AbortError when the signal fires; Error for a worker that died. */
 export async function runCells(todo: readonly CellPlan[], options: PoolOptions): Promise<RunResult> {
   const shared = options.traces.map((trace) => shareTrace(trace, options.traceMemoryBytes));
-  const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4));
+  const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4)).fill(NOT_STARTED);
   const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows * (cell.spec.repeat ?? 1), 0);
   const report = (): void => {
     let done = 0;
-    for (const thousands of progress) done += thousands * 1000;
+    for (const thousands of progress) done += Math.max(0, thousands) * 1000;
     options.onProgress?.(Math.min(done, total), total);
   };
   const timer = options.onProgress === undefined ? undefined : setInterval(report, PROGRESS_MS);
@@ -156,7 +159,7 @@ function describe(trace: Trace, spec: CellSpec): string {
 async function watched(task: CellTask, what: string, signal: AbortSignal, seconds: number): Promise<CellResult> {
   if (!isOwnFile(task.spec.pmm)) return await runInWorker(task, what, signal);
   const stuck = new AbortController();
-  let last = -1;
+  let last = NOT_STARTED;
   let since = performance.now();
   const timer = setInterval(() => {
     const now = Atomics.load(task.progress, task.index);
@@ -183,10 +186,31 @@ class Defect extends Error {
   override readonly name = 'Defect';
 }
 
+/**
+ * Aborted after `signal` is, but not while the worker loads its modules: a thread that is ended then takes the whole process with it (Node 20.20, require of an ES
+ * module: "IsGraphAsync must be used on an instantiated module").
+ */
+function onceStarted(signal: AbortSignal, { progress, index }: CellTask): { readonly signal: AbortSignal; readonly release: () => void } {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const check = (): void => {
+    if (Atomics.load(progress, index) !== NOT_STARTED) late.abort();
+    else timer = setTimeout(check, START_MS);
+  };
+  signal.addEventListener('abort', check, { once: true });
+  const release = (): void => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', check);
+  };
+  return { signal: late.signal, release };
+}
+
 async function runInWorker(task: CellTask, what: string, signal: AbortSignal): Promise<CellResult> {
+  signal.throwIfAborted();
   const pool = new Piscina<CellTask, CellOutcome>({ filename: WORKER, minThreads: 1, maxThreads: 1 });
+  const late = onceStarted(signal, task);
   try {
-    const outcome = await pool.run(task, { signal });
+    const outcome = await pool.run(task, { signal: late.signal });
     if ('userError' in outcome) throw new UserError(outcome.userError);
     if ('defect' in outcome) throw new Defect(`${what}: ${outcome.defect.message}`, { cause: outcome.defect });
     return outcome.result;
@@ -196,6 +220,7 @@ async function runInWorker(task: CellTask, what: string, signal: AbortSignal): P
     if (error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY') throw new Error(`${what}: ${said}`, { cause: error });
     throw new UserError(`${what}: its worker ended before the replay did (${said}); if the machine is short of memory, give fewer --workers`, { cause: error });
   } finally {
+    late.release();
     await pool.destroy();
   }
 }

@@ -17,8 +17,15 @@ const MAX_PIECES = 2048;
 
 export type Observer = ReturnType<typeof makeObserver>;
 
-/** `aged`: memory was aged, `pages`: the trace is of a page allocator; both have columns of their own. */
-export function makeObserver(vmm: Vmm, { aged, pages }: { readonly aged: boolean; readonly pages: boolean }) {
+export interface Watched {
+  /** Memory was aged, and the trace is of a page allocator: both have columns of their own. */
+  readonly aged: boolean;
+  readonly pages: boolean;
+  /** The trace is replayed in several rounds, each with a peak of its own. */
+  readonly rounds: boolean;
+}
+
+export function makeObserver(vmm: Vmm, { aged, pages, rounds }: Watched) {
   const { machine, processes, heap } = vmm;
   const { frames, tables, lookup, counters, vmas, tree, users } = machine;
   const { cells, pieces, pmm, map } = frames;
@@ -64,8 +71,8 @@ export function makeObserver(vmm: Vmm, { aged, pages }: { readonly aged: boolean
     blame: blame.take(0),
     ranges: [0, 0, 0] as readonly number[],
   };
-  /** The same of the round that is replayed. */
-  const round = { used: -1, unusable: 0, freeHuge: 1, measuredAt: 0, ranges: [0, 0, 0] as readonly number[] };
+  /** Of the round that is replayed. `mapped`: pages of all processes when contiguity was measured last. */
+  const round = { used: -1, unusable: 0, freeHuge: 1, mapped: 0, ranges: [0, 0, 0] as readonly number[] };
   /** At the last sample point. */
   const end = { unusable: 0, freeHuge: 1 };
   let vmasPeak = 0;
@@ -196,15 +203,7 @@ export function makeObserver(vmm: Vmm, { aged, pages }: { readonly aged: boolean
     contiguity.sample(event);
     end.unusable = unusable;
     end.freeHuge = hugeScore(blocks);
-    if (used > round.used) {
-      round.used = used;
-      round.unusable = unusable;
-      round.freeHuge = end.freeHuge;
-      if (used > round.measuredAt * GROWTH) {
-        round.measuredAt = used;
-        round.ranges = contiguity.overall();
-      }
-    }
+    if (rounds) sampleRound(used);
     if (used <= peak.used) return;
     peak.used = used;
     keepPeak(event);
@@ -214,15 +213,28 @@ export function makeObserver(vmm: Vmm, { aged, pages }: { readonly aged: boolean
     if (used > peak.measuredAt * GROWTH) {
       peak.measuredAt = used;
       peak.blame = blame.take(event);
-      peak.ranges = round.ranges;
+      peak.ranges = contiguity.overall();
     }
   }
 
   /** A round begins: its own peak is looked for. */
   function startRound(): void {
     round.used = -1;
-    round.measuredAt = 0;
+    round.mapped = 0;
     round.ranges = [0, 0, 0];
+  }
+
+  /** Contiguity is measured by what processes map, which is the same in every round; what is in use also counts the page cache of the rounds before. */
+  function sampleRound(used: number): void {
+    if (used > round.used) {
+      round.used = used;
+      round.unusable = end.unusable;
+      round.freeHuge = end.freeHuge;
+    }
+    const mapped = contiguity.mapped();
+    if (mapped <= round.mapped * GROWTH) return;
+    round.mapped = mapped;
+    round.ranges = contiguity.overall();
   }
 
   /** How much free memory is in large blocks right now. */

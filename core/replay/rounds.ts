@@ -5,9 +5,9 @@
  * lives on: half of what is free is taken by new lives while the round's programs are still there, and as many lives end once those are gone.
  */
 import type { Trace } from '../../traces/event.js';
-import type { Aged } from '../pmm/ageing/ageing.js';
+import type { Aged } from '../pmm/ageing/contract.js';
 import type { MemoryMap } from '../pmm/memory-map.js';
-import { FrameCell } from '../vmm/frames.js';
+import { FrameCell, type Frames } from '../vmm/frames.js';
 import type { Vmm } from '../vmm/vmm.js';
 import type { Observer } from './observe.js';
 import { OutOfFrames } from './out-of-frames.js';
@@ -18,6 +18,8 @@ import { atEvent, auditAt, tooSmall, whoHeldWhat } from './trouble.js';
 
 /** Sample points of a timeline, besides the first and the last. */
 export const SAMPLE_POINTS = 240;
+/** Of each of many rounds, at least. */
+const LEAST_POINTS = 12;
 
 export interface Play {
   readonly trace: Trace;
@@ -30,6 +32,8 @@ export interface Play {
   readonly aged: Aged | null;
   /** Steps of the PMM that were not counted so far. */
   readonly stepsBefore: number;
+  /** What each of several CPUs asked for (core/pmm/cpu-use.ts), or null. */
+  readonly cpuCounts: Float64Array | null;
   readonly samplePoints: number;
   /** Check the whole state every so many events; 0 = never. */
   readonly audit: number;
@@ -47,7 +51,15 @@ export interface Played {
   finish(): { readonly rows: readonly RoundRow[]; readonly stepsBefore: number };
 }
 
-export function play({ trace, vmm, observer, options, map, rounds, aged, audit, onProgress, ...rest }: Play): Played {
+/** Does work that is no part of the trace, and counts nothing of it. Steps of the PMM that it took. */
+export function uncounted(frames: Frames, cpuCounts: Float64Array | null, work: () => void): number {
+  const kept = cpuCounts?.slice();
+  const steps = frames.uncounted(work);
+  if (kept !== undefined) cpuCounts?.set(kept);
+  return steps;
+}
+
+export function play({ trace, vmm, observer, options, map, rounds, aged, cpuCounts, audit, onProgress, ...rest }: Play): Played {
   const { machine } = vmm;
   const { frames, rejections } = machine;
   const { cells, totals } = frames;
@@ -59,8 +71,7 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, audit, 
   // What the kernel said it said once.
   const onSample: ReplayOptions['onSample'] = (...sample) => round === 1 && options.onSample(...sample);
   const replayer = block === undefined ? undefined : makeReplayer(vmm, block, rounds === 1 ? options : { ...options, onSample });
-  const total = trace.rows * rounds;
-  const step = Math.max(1, Math.ceil(total / rest.samplePoints));
+  const step = Math.max(1, Math.ceil(trace.rows / Math.max(LEAST_POINTS, Math.ceil(rest.samplePoints / rounds))));
   const rows: RoundRow[] = [];
   let { stepsBefore } = rest;
   let framesStart = cells[FrameCell.used]!;
@@ -79,9 +90,8 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, audit, 
     if (replayer?.takeEarlier(blocks) === false) throw tooSmall(trace.name, blocks, map);
   }
 
-  /** Work that is no part of the trace. */
   function apart(work: () => void): void {
-    stepsBefore += frames.uncounted(work);
+    stepsBefore += uncounted(frames, cpuCounts, work);
   }
 
   function counts(): typeof before {
@@ -125,6 +135,7 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, audit, 
     takeEarlier(earlier);
     framesStart = cells[FrameCell.used]!;
     stepsBefore = frames.startCounting();
+    cpuCounts?.fill(0);
     before = counts();
   }
   observer.sample(0, 0);
@@ -144,6 +155,8 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, audit, 
     before = counts();
     cells[FrameCell.usedPeak] = before.frames;
     observer.startRound();
+    // Each round is looked at after the same events.
+    nextSample = base + step;
     timeBase += time;
   }
   const lastEvent = stopped ? rejections.event[0]! : base;

@@ -13,7 +13,7 @@ inlineDeeply();
 export interface CellTask {
   readonly trace: SharedTrace;
   readonly spec: CellSpec;
-  /** Events replayed so far, by cell, as int32 thousands; workers store, the pool reads. */
+  /** Events replayed so far, by cell, as int32 thousands, -1 before the worker has loaded its modules; workers store, the pool reads. */
   readonly progress: Int32Array;
   readonly index: number;
 }
@@ -22,6 +22,7 @@ export interface CellTask {
 export type CellOutcome = { readonly result: CellResult } | { readonly userError: string } | { readonly defect: Error };
 
 export default async function replayCell(task: CellTask): Promise<CellOutcome> {
+  Atomics.store(task.progress, task.index, 0);
   try {
     const trace = await openShared(task.trace);
     try {

@@ -22,7 +22,7 @@ interface Measure {
 const MEASURES: readonly Measure[] = [
   { title: 'Unusable at 2 MiB, after the round', unit: 'of free memory', read: (row) => row.unusable_free_index_order_9_end, digits: 3 },
   { title: 'Free in whole 2 MiB blocks, after the round', unit: 'of what could be', read: (row) => row.free_huge_score_end, digits: 3 },
-  { title: 'Ranges that cover 99 %, near the peak', unit: 'ranges', read: (row) => row.contiguity_ranges_99, digits: 0 },
+  { title: 'Ranges that cover 99 % of what is mapped', unit: 'ranges', read: (row) => row.contiguity_ranges_99, digits: 0 },
   { title: 'PMM steps per operation', unit: 'steps', read: (row) => row.pmm_steps_per_op, digits: 2 },
 ];
 

@@ -14,6 +14,8 @@ export interface Lines {
 }
 
 const MARKS = 4;
+/** Room for names beside a chart, in its units. */
+const MOST_MARGIN = 118;
 
 /** Points on the lines, at different places for different strategies so that marks do not hide each other. */
 function marks(line: Lines, points: readonly Point[]): string {
@@ -44,8 +46,11 @@ export function linesChart(trace: ReportTrace, title: Part, what: string, unit: 
   const ticks = niceRange(fromZero ? 0 : low - slack, high + slack, 4);
   const names = drawn.map((line) => shortNames(line.strategies, trace, 12));
   const lasts = drawn.map(({ values }) => values.filter((value) => value !== null).at(-1) ?? 0);
-  const short = drawn.map((_, i) => (drawn.length === 1 ? compact(lasts[i]) : `${names[i]} ${compact(lasts[i])}`));
-  const margin = Math.min(118, Math.max(46, ...short.map((text) => textWidth(text, 10.5) + 8)));
+  const told = drawn.map((_, i) => (drawn.length === 1 ? compact(lasts[i]) : `${names[i]} ${compact(lasts[i])}`));
+  // Names that are too long are left to the marks.
+  const fits = told.every((text) => textWidth(text, 10.5) + 8 <= MOST_MARGIN);
+  const short = fits ? told : lasts.map((value) => compact(value));
+  const margin = Math.max(46, ...short.map((text) => textWidth(text, 10.5) + (fits ? 8 : 20)));
   const b = box(184, { left: 42, right: margin, top: 26, bottom: 24 });
   const axis = along === undefined ? eventAxis(b, trace.events) : along.axis(b);
   const y = linear([ticks[0], ticks[ticks.length - 1]], [b.bottom, b.top]);
@@ -55,11 +60,13 @@ export function linesChart(trace: ReportTrace, title: Part, what: string, unit: 
     b.top,
     b.bottom,
   );
+  const endLabel = (index: number, i: number): string =>
+    fits ? label(b.right + 5, places[i] + 4, short[i], 'tk') : dot(index, b.right + 11, places[i]) + label(b.right + 19, places[i] + 4, short[i], 'tk');
   const parts = drawn.map((line, i) => {
     const points = line.values.flatMap((value, k): Point[] => (value === null ? [] : [[axis.x((along?.at ?? line.strategies[0].series.event)[k]), y(value)]]));
     const { index } = line.strategies[0];
     const marked = drawn.length > 1 ? marks(line, points) : '';
-    return path(linePath(points), 'ln', drawn.length > 1 ? dash(index) : '') + marked + label(b.right + 5, places[i] + 4, short[i], 'tk');
+    return path(linePath(points), 'ln', drawn.length > 1 ? dash(index) : '') + marked + endLabel(index, i);
   });
   const start = fromZero ? '' : ` (axis starts at ${compact(ticks[0])})`;
   const says = `${what}; at the end ${drawn.map((_, i) => `${names[i]} ${compact(lasts[i])}`).join(', ')} ${unit}`;

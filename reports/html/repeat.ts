@@ -22,7 +22,7 @@ function memoryMap(config: CellConfig): string {
 
 function agedBy({ age, ageHash }: CellConfig): string {
   if (age === '') return 'fresh memory';
-  if (ageHash !== '') return `memory as ${age} say (sha256 ${ageHash})`;
+  if (ageHash !== '') return `memory as ${age.replace('+', ' and ')} say (sha256 ${ageHash})`;
   const [seed, utilisation, churn] = age.split(':');
   return `aged memory, a drawn history: seed ${seed}, ${Math.round(Number(utilisation) * 100)} % in use, ${churn} rounds of churn`;
 }

@@ -3,9 +3,9 @@
  * lightness and a mark). Hues belong to kinds of memory; strategies are ink, told apart by marker and dash. Printing is always light.
  */
 const LIGHT =
-  '--bg:#fbfaf6;--ink:#1b1d20;--ink2:#4c5057;--ink3:#666a72;--rule:#dcd8ce;--grid:#e7e3d9;--wash:#f2efe7;--anon:#0072b2;--file:#56b4e9;--shm:#009e73;--pt:#d55e00;--kh:#cc79a7;--brk:#a8a294;--mov:#e69f00;--age:#c2bcae;--agp:#837d70;--on-mov:#4a3300;--mes:#b3aea1;--on-file:#0b4a73;--on:#fff;--good:#005b8f;--bad:#a33c00;--bar:#8f8a7e;--u0:#efece3;--u1:#f6ddb0;--u2:#eab765;--u3:#cf8529;--u4:#9a5710;--u5:#532b05';
+  '--bg:#fbfaf6;--ink:#1b1d20;--ink2:#4c5057;--ink3:#666a72;--rule:#dcd8ce;--grid:#e7e3d9;--wash:#f2efe7;--anon:#0072b2;--file:#56b4e9;--shm:#009e73;--pt:#d55e00;--kh:#cc79a7;--brk:#a8a294;--mov:#e69f00;--age:#bfa77c;--agp:#7d6539;--on-mov:#4a3300;--mes:#b3aea1;--on-file:#0b4a73;--on:#fff;--good:#005b8f;--bad:#a33c00;--bar:#8f8a7e;--u0:#efece3;--u1:#f6ddb0;--u2:#eab765;--u3:#cf8529;--u4:#9a5710;--u5:#532b05';
 const DARK =
-  '--bg:#131518;--ink:#ece9e2;--ink2:#bcbfc4;--ink3:#9a9ea6;--rule:#353a41;--grid:#262a30;--wash:#1b1e22;--anon:#3d95d0;--file:#8ccdf3;--shm:#2bb98f;--pt:#f07f35;--kh:#dd9cc0;--brk:#6c717a;--mov:#f0b429;--age:#565c65;--agp:#8d949e;--on-mov:#2b1e00;--mes:#596069;--on-file:#0d4468;--on:#101215;--good:#7cc4f5;--bad:#f6a06a;--bar:#747a83;--u0:#1f2226;--u1:#43310f;--u2:#77521a;--u3:#ad7824;--u4:#dda645;--u5:#fce0a4';
+  '--bg:#131518;--ink:#ece9e2;--ink2:#bcbfc4;--ink3:#9a9ea6;--rule:#353a41;--grid:#262a30;--wash:#1b1e22;--anon:#3d95d0;--file:#8ccdf3;--shm:#2bb98f;--pt:#f07f35;--kh:#dd9cc0;--brk:#6c717a;--mov:#f0b429;--age:#7a6745;--agp:#b99f6b;--on-mov:#2b1e00;--mes:#596069;--on-file:#0d4468;--on:#101215;--good:#7cc4f5;--bad:#f6a06a;--bar:#747a83;--u0:#1f2226;--u1:#43310f;--u2:#77521a;--u3:#ad7824;--u4:#dda645;--u5:#fce0a4';
 
 const PAGE = `
 :root{color-scheme:light dark;${LIGHT}}

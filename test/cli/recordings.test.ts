@@ -37,7 +37,7 @@ describe('the bundled recordings', () => {
 
   it('give the same bytes in a second run, with one worker', { timeout: LONG }, async () => {
     expect((await framewalk(['run', ...recordings, '--workers', '1', '--out', one])).code).toBe(0);
-    for (const file of ['results.csv', 'timeline.csv', 'processes.csv', 'fragmentation.csv', 'blame.csv', 'contiguity.csv', 'results.json']) {
+    for (const file of ['results.csv', 'timeline.csv', 'processes.csv', 'fragmentation.csv', 'blame.csv', 'contiguity.csv', 'rounds.csv', 'results.json']) {
       expect(readFileSync(join(one, file)).equals(readFileSync(join(two, file))), file).toBe(true);
     }
   });

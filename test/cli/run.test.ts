@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { complaint, framewalk, MAIN, scratch } from './framewalk.js';
+import { complaint, framewalk, MAIN, ROOT, scratch } from './framewalk.js';
 
 const folder = scratch();
 const inside = { cwd: folder };
@@ -64,6 +64,35 @@ describe('run', () => {
     }
   });
 
+  it('replays in aged memory, round after round, to the same bytes for any number of workers', async () => {
+    const how = ['run', 'small.csv', '--memory', '64MiB', '--age', 'fresh, 7:.5:2', '--repeat', '3'];
+    expect(await framewalk([...how, '--workers', '1', '--out', 'aged-one'], inside)).toMatchObject({ code: 0, stderr: '' });
+    expect(await framewalk([...how, '--workers', '2', '--out', 'aged-two'], inside)).toMatchObject({ code: 0, stderr: '' });
+    for (const file of ['results.csv', 'timeline.csv', 'fragmentation.csv', 'blame.csv', 'contiguity.csv', 'rounds.csv', 'results.json']) {
+      expect(readFileSync(join(folder, 'aged-one', file), 'utf8')).toBe(readFileSync(join(folder, 'aged-two', file), 'utf8'));
+    }
+    expect(results('aged-one').map(({ pmm, age }) => [pmm, age])).toEqual(
+      ['bitmap', 'free-stack', 'buddy'].flatMap((pmm) => ['', '7:0.5:2'].map((age) => [pmm, age])),
+    );
+    for (const cell of results('aged-one')) expect(cell).toMatchObject({ repeat: '3', minor_faults_count: '288', cow_breaks_count: '96' });
+    const report = readFileSync(join(folder, 'aged-one', 'report.html'), 'utf8');
+    for (const text of ['Round after round', '3 rounds; the aged memory lives on between them', '50 % in use, 2 rounds of churn'])
+      expect(report).toContain(text);
+  });
+
+  it('takes memory as the files of a machine say, also from beside a matrix file', async () => {
+    const proc = join(ROOT, 'test', 'fixtures', 'proc');
+    const run = await framewalk(['run', 'small.csv', '--pmm', 'buddy', '--age', `${proc}/buddyinfo,${proc}/pagetypeinfo`, '--out', 'machine'], inside);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    // 3136 pageblocks of 2 MiB.
+    expect(results('machine')[0]).toMatchObject({ age: 'buddyinfo+pagetypeinfo', memory_bytes: String(3136 * 2 ** 21) });
+    expect(readFileSync(join(folder, 'machine', 'fragmentation.csv'), 'utf8')).toContain('small,x86-64,buddy,recorded,0,3,3873,');
+    for (const name of ['buddyinfo', 'pagetypeinfo']) writeFileSync(join(folder, name), readFileSync(join(proc, name)));
+    writeFileSync(join(folder, 'age.yaml'), 'traces: small.csv\npmm: buddy\nage: buddyinfo, pagetypeinfo\nout: machine-again\n');
+    expect(await framewalk(['run', '--matrix', join(folder, 'age.yaml')], { cwd: join(folder, '..') })).toMatchObject({ code: 0, stderr: '' });
+    expect(readFileSync(join(folder, 'machine-again', 'results.csv'), 'utf8')).toBe(readFileSync(join(folder, 'machine', 'results.csv'), 'utf8'));
+  });
+
   it('prints JSON for programs', async () => {
     const outcome = await framewalk(['run', 'small.csv', '--pmm', 'buddy', '--json', '--out', 'json'], inside);
     const printed = JSON.parse(outcome.stdout) as { cells: { config: { pmm: string } }[] };
@@ -104,6 +133,17 @@ describe('bad input of run', () => {
     [['small.csv', '--out', 'small.csv'], '--out small.csv: is a file, expected a folder'],
     [['small.csv', '--out', 'small.csv/out'], '--out small.csv/out: cannot write: a part of the path is not a directory'],
     [['small.csv', '--out', '/proc/framewalk/out'], '--out /proc/framewalk/out: cannot write: no such file or directory'],
+    [['small.csv', '--age', '7:0.6'], '--age 7:0.6: expected SEED:UTILISATION:CHURN, such as 1:0.6:3, two files'],
+    [['small.csv', '--age', '7:1.5:2'], '--age 7:1.5:2: UTILISATION is 1.5; expected a share of memory above 0, up to 0.99'],
+    [['small.csv', '--age', '7:60%:2'], '--age 7:60%:2: UTILISATION is 60%; expected'],
+    [['small.csv', '--age', '7:0.6:x'], '--age 7:0.6:x: CHURN x: expected a whole number from 0 to 1000'],
+    [['small.csv', '--age', '-1:0.6:1'], '--age -1:0.6:1: SEED -1: expected a whole number from 0 to 4294967295'],
+    [['small.csv', '--age', 'small.csv'], '--age small.csv: expected SEED:UTILISATION:CHURN'],
+    [['small.csv', '--age', '1:0.6:3,'], '--age 1:0.6:3,: expected SEED:UTILISATION:CHURN'],
+    [['small.csv', '--age', 'fresh,fresh'], '--age fresh,fresh: fresh is there twice'],
+    [['small.csv', '--age', 'small.csv,nowhere'], '--age nowhere: cannot read: no such file or directory'],
+    [['small.csv', '--age', 'small.csv,small.csv'], '--age small.csv,small.csv: expected one file as /proc/buddyinfo and one as /proc/pagetypeinfo'],
+    [['small.csv', '--repeat', '0'], '--repeat 0: expected a whole number from 1 to 1000'],
     [['small.csv', '--pnm', 'buddy'], '--pnm: unknown flag, did you mean --pmm?'],
     [[], 'no trace given'],
   ])('%j is one line and exit code 2, and nothing is written', async (args, line) => {

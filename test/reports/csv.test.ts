@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'csv-parse/sync';
-import { blameCsv, contiguityCsv, fragmentationCsv, processesCsv, resultsCsv, timelineCsv, timingCsv } from '../../reports/csv.js';
+import { blameCsv, contiguityCsv, fragmentationCsv, processesCsv, resultsCsv, roundsCsv, timelineCsv, timingCsv } from '../../reports/csv.js';
 import type { CellResult, RunResult } from '../../core/replay/result.js';
 import { sampleMetrics, sampleRun, withMetric } from './sample-run.js';
 
@@ -16,7 +16,22 @@ describe('results.csv', () => {
 
   it('has the identifying columns and every deterministic metric in the order of the registry', () => {
     const names = sampleMetrics.filter((m) => m.deterministic).map((m) => m.name);
-    expect(rows[0]).toEqual(['trace', 'arch', 'pmm', 'heap', 'policy', 'tlb', 'touch', 'memory_bytes', 'cpus', 'seed', 'confidence', ...names]);
+    expect(rows[0]).toEqual([
+      'trace',
+      'arch',
+      'pmm',
+      'heap',
+      'policy',
+      'tlb',
+      'touch',
+      'memory_bytes',
+      'cpus',
+      'seed',
+      'age',
+      'repeat',
+      'confidence',
+      ...names,
+    ]);
     expect(names).not.toContain('pmm_ns_per_op');
   });
 
@@ -29,8 +44,8 @@ describe('results.csv', () => {
         .filter((m) => m.deterministic)
         .forEach((m, k) => {
           const value = cell.metrics[m.name];
-          expect(row[11 + k]).toBe(value === null ? '' : String(value));
-          if (value !== null) expect(Number(row[11 + k])).toBe(value);
+          expect(row[13 + k]).toBe(value === null ? '' : String(value));
+          if (value !== null) expect(Number(row[13 + k])).toBe(value);
         });
     });
     expect(rows[4].at(-1)).toBe('');
@@ -163,6 +178,31 @@ describe('contiguity.csv', () => {
   it('says nothing of the coverage of a process without pages', () => {
     const none = { ...run.cells[0].contiguity[0], pages: 0, ranges: 0, toCover: [0, 0, 0], covered: [0, 0, 0, 0] };
     expect(read(contiguityCsv(withCell({ contiguity: [none] })))[1].slice(7)).toEqual(['0', '0', '0', '0', '0', '', '', '', '']);
+  });
+});
+
+describe('rounds.csv', () => {
+  it('has one row a cell and round, and none where a trace was replayed once', () => {
+    const row = {
+      round: 2,
+      frames_start: 7,
+      frames_peak: 90,
+      frames_end: 8,
+      unusable_free_index_order_9: 0.5,
+      unusable_free_index_order_9_end: 0.25,
+      free_huge_score: 0.75,
+      free_huge_score_end: 0.875,
+      largest_free_block_frames_end: 512,
+      contiguity_ranges_99: 31,
+      pmm_steps_per_op: null,
+      alloc_failures_count: 1,
+      huge_failures_count: 0,
+    };
+    expect(read(roundsCsv(run))).toHaveLength(1);
+    const [header, only, ...more] = read(roundsCsv(withCell({ rounds: [row] })));
+    expect(more).toEqual([]);
+    expect(header.slice(4)).toEqual(Object.keys(row));
+    expect(only.slice(4)).toEqual(['2', '7', '90', '8', '0.5', '0.25', '0.75', '0.875', '512', '31', '', '1', '0']);
   });
 });
 

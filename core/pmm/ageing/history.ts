@@ -8,7 +8,7 @@
  */
 import { FrameKind } from '../../../arch/arch.js';
 import { seeded, xorshift } from '../xorshift.js';
-import type { Aged, AgedFrames } from './ageing.js';
+import type { Aged, AgedFrames } from './contract.js';
 
 export interface DrawnAgeing {
   readonly kind: 'drawn';

@@ -9,7 +9,7 @@ import { FrameKind } from '../../../arch/arch.js';
 import { UserError } from '../../../traces/event.js';
 import { MAX_ORDER } from '../allocator.js';
 import { seeded, xorshift } from '../xorshift.js';
-import type { AgedFrames } from './ageing.js';
+import type { AgedFrames } from './contract.js';
 
 /** What is counted of each migrate type; others of the kernel's (CMA, HighAtomic, Isolate) count as movable. */
 export interface ByType {

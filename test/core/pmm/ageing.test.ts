@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FrameKind } from '../../../arch/arch.js';
-import { ageMemory, type AgedFrames } from '../../../core/pmm/ageing/ageing.js';
+import { ageMemory } from '../../../core/pmm/ageing/ageing.js';
+import type { AgedFrames } from '../../../core/pmm/ageing/contract.js';
 import { takeMachine, type MachineLayout } from '../../../core/pmm/ageing/machine.js';
 import { machineLayout } from '../../../core/pmm/ageing/proc.js';
 import { MAX_ORDER, type FrameAllocator } from '../../../core/pmm/allocator.js';
@@ -110,7 +111,7 @@ function machineOf(choices: readonly (readonly [number, number, number])[], fram
   const taken = new Uint8Array(frames);
   const free = Array.from({ length: MAX_ORDER + 1 }, () => ({ unmovable: 0, reclaimable: 0, movable: 0 }));
   for (const [order, place, type] of choices) {
-    const first = (place % (frames >> order)) << order;
+    const first = place % (frames >> order) << order;
     // Its buddy stays in use, as far as it may matter: all of the pair is spoken for.
     const pair = order === MAX_ORDER ? first : first & ~(2 ** (order + 1) - 1);
     const width = order === MAX_ORDER ? 2 ** order : 2 ** (order + 1);
@@ -185,7 +186,12 @@ describe("a machine's files", () => {
       { first: 1200 * 1024, count: 600 * 1024 },
     ]);
     const pmm = strategyOf('buddy', map);
-    takeMachine(layout, { take: (order, kind) => pmm.allocate(order, kind, 0, -1, -1), release: (f, o) => void pmm.free(f, o, 0), freeFrames: pmm.freeFrames }, map.usableFrames, 1);
+    takeMachine(
+      layout,
+      { take: (order, kind) => pmm.allocate(order, kind, 0, -1, -1), release: (f, o) => void pmm.free(f, o, 0), freeFrames: pmm.freeFrames },
+      map.usableFrames,
+      1,
+    );
     const more = 1600 - 3136 / 2;
     expect(Array.from({ length: MAX_ORDER + 1 }, (_, order) => pmm.freeBlocks(order))).toEqual(
       layout.free.map(({ unmovable, reclaimable, movable }, order) => unmovable + reclaimable + movable + (order === MAX_ORDER ? more : 0)),
@@ -202,10 +208,18 @@ describe("a machine's files", () => {
     ['nothing', [{ name: 'a', text: '' }, pagetypeinfo], 'a: empty; expected lines of /proc/buddyinfo'],
     ['two of a kind', [buddyinfo, buddyinfo], 'expected one file as /proc/buddyinfo and one as /proc/pagetypeinfo (which root can read), both lack the line'],
     ['the other kind twice', [pagetypeinfo, pagetypeinfo], 'both have the line "Pages per block"'],
-    ['other text', [{ name: 'a', text: 'MemTotal: 5 kB\n' }, pagetypeinfo], 'a:1: expected a line of /proc/buddyinfo, such as "Node 0, zone Normal" and 11 counts'],
+    [
+      'other text',
+      [{ name: 'a', text: 'MemTotal: 5 kB\n' }, pagetypeinfo],
+      'a:1: expected a line of /proc/buddyinfo, such as "Node 0, zone Normal" and 11 counts',
+    ],
     ['too few orders', [{ name: 'a', text: 'Node 0, zone DMA 1 2 3\n' }, pagetypeinfo], 'a:1: expected a line of /proc/buddyinfo'],
     ['a file cut off', [buddyinfo, { name: 'b', text: pagetypeinfo.text.slice(0, 700) }], 'b:'],
-    ['no pageblocks', [buddyinfo, { name: 'b', text: pagetypeinfo.text.split('Number of blocks')[0]! }], 'b: no pageblocks are counted; expected the part "Number of blocks type"'],
+    [
+      'no pageblocks',
+      [buddyinfo, { name: 'b', text: pagetypeinfo.text.split('Number of blocks')[0]! }],
+      'b: no pageblocks are counted; expected the part "Number of blocks type"',
+    ],
   ] as const)('with %s are refused in one line', (_, files, message) => {
     const read = (): unknown => machineLayout([files[0], files[1]]);
     expect(read).toThrow(message);

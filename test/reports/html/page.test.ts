@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CellResult, RunResult } from '../../../core/replay/result.js';
+import type { CellResult, RoundRow, RunResult } from '../../../core/replay/result.js';
 import { metrics as registered } from '../../../core/metrics/registry.js';
 import { grouped } from '../../../reports/format.js';
 import { reportHtml } from '../../../reports/html/page.js';
@@ -46,6 +46,36 @@ describe('report.html', () => {
     ];
     expect([...page.matchAll(/<section id="(\w+)"/g)].map((m) => m[1])).toEqual(ids);
     expect([...page.matchAll(/<a href="#(\w+)"><span>/g)].map((m) => m[1])).toEqual(ids);
+  });
+
+  it('shows how strategies wear when a trace is replayed in rounds', () => {
+    const round = (n: number, wear: number): RoundRow => ({
+      round: n,
+      frames_start: 5,
+      frames_peak: 90,
+      frames_end: 6,
+      unusable_free_index_order_9: wear,
+      unusable_free_index_order_9_end: wear,
+      free_huge_score: 1 - wear,
+      free_huge_score_end: 1 - wear,
+      largest_free_block_frames_end: 512,
+      contiguity_ranges_99: 10 * n,
+      pmm_steps_per_op: n,
+      alloc_failures_count: 0,
+      huge_failures_count: 0,
+    });
+    const worn = changed((cell, i) => ({
+      config: { ...cell.config, age: '7:0.6:3', repeat: 3 },
+      rounds: [1, 2, 3].map((n) => round(n, (n * (i + 1)) / 1000)),
+    }));
+    const text = reportHtml(worn, sampleMetrics);
+    const decay = withoutTags(section(text, 'decay'));
+    expect(decay).toContain('3 rounds; the aged memory lives on between them');
+    expect(decay).toContain('Ranges that cover 99 % of what is mapped');
+    expect(section(text, 'decay')).toContain('Unusable at 2 MiB, after the round; at the end');
+    expect(decay).toMatch(/bitmap 0\.001 0\.003 0\.999 0\.997 10 30 1\.00 3\.00/);
+    expect(withoutTags(section(text, 'repeat'))).toContain('aged memory, a drawn history: seed 7, 60 % in use, 3 rounds of churn');
+    expect(page).not.toContain('Round after round');
   });
 
   it('stays below one and a half megabytes for seven traces and three strategies', () => {
