@@ -146,11 +146,13 @@ function headlines(model: ReportModel, trace: ReportTrace): Markup {
       <dd><b>${inUnit(peak, trace.pageSize, unit)}</b> ${unit.name}</dd>
       <dd>${grouped(peak)} frames of ${grouped(trace.totalFrames)}${same}.</dd>
     </div>`,
-    markup`<div>
-      <dt>page tables</dt>
-      <dd><b>${ratio === null ? '–' : grouped(ratio * 100, ratio >= 1 ? 0 : ratio >= 0.1 ? 1 : 2)}</b> % of user memory</dd>
-      <dd>${grouped(tables)} table frames, ${bytes(tables * trace.pageSize)}. Full tables would cost 0.20 %.</dd>
-    </div>`,
+    trace.pages
+      ? null
+      : markup`<div>
+          <dt>page tables</dt>
+          <dd><b>${ratio === null ? '–' : grouped(ratio * 100, ratio >= 1 ? 0 : ratio >= 0.1 ? 1 : 2)}</b> % of user memory</dd>
+          <dd>${grouped(tables)} table frames, ${bytes(tables * trace.pageSize)}. Full tables would cost 0.20 %.</dd>
+        </div>`,
     ...differing(model, trace)
       .slice(0, HEADLINES)
       .map(

@@ -13,6 +13,8 @@ import type { Section } from './section.js';
 import { named, namedAll } from './words.js';
 import { bytes, grouped } from '../format.js';
 
+/** Who holds what no process does, by kind; else it is the kernel. */
+const HOLDERS: Readonly<Record<string, string>> = { file: 'page cache', shared: 'page cache', movable: 'user or cache', aged: 'others', aged_pinned: 'others' };
 /** Holders shown for each moment, and of them at least what cannot be moved. */
 const MOST_HOLDERS = 9;
 const MOST_PINNED = 3;
@@ -94,7 +96,7 @@ function worstHolders(trace: ReportTrace, moment: Moment): Holder[] {
 
 /** Who holds what no process does: the page cache its files, the kernel the rest. */
 function holderName({ pid, command, kind }: BlameRow): Part {
-  if (pid === null) return kind === 'file' || kind === 'shared' ? 'page cache' : 'kernel';
+  if (pid === null) return HOLDERS[kind] ?? 'kernel';
   return markup`${command === '' ? 'process' : command} <small>${pid}</small>`;
 }
 

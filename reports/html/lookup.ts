@@ -8,6 +8,7 @@ import type { Lines } from './lines.js';
 import { markup } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
+import { NO_SPACES } from './section.js';
 import type { Section } from './section.js';
 import { namedAll } from './words.js';
 
@@ -70,6 +71,7 @@ function missing(model: ReportModel, trace: ReportTrace): Part {
 }
 
 function body(model: ReportModel, trace: ReportTrace): Markup | null {
+  if (trace.pages) return null;
   const { absent } = trace.strategies[0].cell;
   const names = distributionNames(trace, isLookup);
   const tails = names.map((name) => tailChart(trace, name));
@@ -90,7 +92,8 @@ export function lookupSection(model: ReportModel): Section {
     nav: 'Lookup',
     title: 'Lookup cost',
     lead: 'Every touch is a lookup: a TLB hit, or a walk that reads one table entry for each level its page-walk caches do not know.',
-    note: (trace) => `TLB ${trace.strategies[0].cell.config.tlb}, touches: ${trace.strategies[0].cell.config.touch}`,
+    nothing: NO_SPACES,
+    note: (trace) => (trace.pages ? null : `TLB ${trace.strategies[0].cell.config.tlb}, touches: ${trace.strategies[0].cell.config.touch}`),
     body: (trace) => body(model, trace),
   };
 }

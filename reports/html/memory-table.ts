@@ -9,22 +9,26 @@ import { bytes, grouped } from '../format.js';
 /** Processes shown; the rest are in processes.csv. */
 const MOST_PROCESSES = 12;
 
-const COLUMNS: readonly (readonly [string, (series: Series, row: number) => number])[] = [
+type Column = readonly [string, (series: Series, row: number) => number];
+
+const USER_COLUMNS: readonly Column[] = [
   ['anonymous', (s, i) => s.anonymous[i]],
   ['file', (s, i) => s.file[i]],
   ['shared', (s, i) => s.shared[i]],
   ['page tables', (s, i) => s.table[i]],
   ['kernel heap', (s, i) => s.kernel[i]],
+];
+const PAGES_COLUMNS: readonly Column[] = [
+  ['kernel pages', (s, i) => s.kernel[i]],
+  ['movable pages', (s, i) => s.movable[i]],
+];
+const COLUMNS: readonly Column[] = [
   ['in use', (s, i) => s.used[i]],
   ['free, whole 2 MiB', (s, i) => s.whole[i]],
   ['free, broken', (s, i) => Math.max(0, s.free[i] - s.whole[i])],
 ];
 
-/** Columns that only some traces have anything in. */
-const RARE: typeof COLUMNS = [
-  ['movable pages', (s, i) => s.movable[i]],
-  ['aged memory', (s, i) => s.aged[i]],
-];
+const AGED_COLUMN: Column = ['aged memory', (s, i) => s.aged[i]];
 
 export function scrolling(name: string, table: Markup): Markup {
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="${name}">${table}</div>`;
@@ -33,7 +37,7 @@ export function scrolling(name: string, table: Markup): Markup {
 export function memoryTable(trace: ReportTrace): Markup {
   const most = Math.max(...trace.strategies.flatMap(({ series }) => series.used));
   const unit = memoryUnit(most * trace.pageSize);
-  const columns = [...COLUMNS, ...RARE.filter(([, read]) => trace.strategies.some(({ series }) => series.event.some((_, i) => read(series, i) > 0)))];
+  const columns = [...(trace.pages ? PAGES_COLUMNS : USER_COLUMNS), ...COLUMNS, ...(trace.agedFrames > 0 ? [AGED_COLUMN] : [])];
   const moments: readonly (readonly [string, (series: Series) => number])[] = [
     ['peak', (series) => series.used.indexOf(Math.max(...series.used))],
     ['end', (series) => series.used.length - 1],
@@ -110,7 +114,7 @@ function processTable(trace: ReportTrace): Part {
 
 function kernelTable(trace: ReportTrace): Part {
   const { kernelHeap } = trace.strategies[0].cell;
-  if (kernelHeap.length === 0) return null;
+  if (kernelHeap.length === 0 || trace.pages) return null;
   const rows = kernelHeap.map(
     (cache) =>
       markup`<tr>

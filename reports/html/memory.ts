@@ -2,7 +2,7 @@
  * Memory over time: what frames are used for, stacked, and how much of the free memory is in whole 2 MiB blocks. Layers too thin for that scale have
  * one of their own; what strategies share is drawn once.
  */
-import { columnOf, sharing } from './model.js';
+import { columnOf, kernelName, sharing } from './model.js';
 import type { ReportModel, ReportStrategy, ReportTrace } from './model.js';
 import { apart, areaPath, box, drawing, eventAxis, label, linear, linePath, niceTicks, path, px, rect, textWidth, tickText, yAxis } from './chart.js';
 import type { Box, Point, Scale } from './chart.js';
@@ -24,6 +24,10 @@ const LAYERS = [
   { key: 'movable', name: 'movable pages', kind: 'k-mov', fill: 'k-mov', text: 'onmov' },
 ] as const;
 
+type Layer = (typeof LAYERS)[number];
+
+const nameOf = (layer: Layer, trace: ReportTrace): string => (layer.key === 'kernel' ? kernelName(trace) : layer.name);
+
 const swatch = (content: string): Markup => raw(`<svg viewBox="0 0 16 12" width="16" height="12" aria-hidden="true">${content}</svg>`);
 const filled = (kind: string): Markup => swatch(`<rect width="16" height="12" class="${kind}"/>`);
 
@@ -32,7 +36,7 @@ export const legendOf = (model: ReportModel): Markup => markup`<ul class="legend
   <li>${filled('k-shm')}shared</li>
   <li>${filled('filed')}file</li>
   <li>${filled('k-pt')}page tables</li>
-  <li>${filled('k-kh')}kernel heap</li>
+  <li>${filled('k-kh')}${[...new Set(model.traces.map(kernelName))].join(', ')}</li>
   ${model.traces.some(({ strategies }) => strategies.some(({ series }) => series.movable.some((n) => n > 0))) ? markup`<li>${filled('k-mov')}movable pages</li>` : null}
   <li>${filled('broken')}free, in broken blocks</li>
   <li>${swatch('<rect x=".5" y=".5" width="15" height="11" class="frame"/>')}free, whole 2 MiB</li>
@@ -110,7 +114,7 @@ function stacked(trace: ReportTrace, strategies: readonly ReportStrategy[], exte
   const xs = series.event.map((event) => axis.x(event));
   const edge = (values: readonly number[]): Point[] => values.map((value, i) => [xs[i], clip(value)]);
 
-  const sums: { layer: (typeof LAYERS)[number]; upper: number[]; lower: number[] }[] = [];
+  const sums: { layer: Layer; upper: number[]; lower: number[] }[] = [];
   let below = series.event.map(() => 0);
   for (const layer of LAYERS) {
     const upper = series[layer.key].map((frames, i) => frames + below[i]);
@@ -129,8 +133,8 @@ function stacked(trace: ReportTrace, strategies: readonly ReportStrategy[], exte
   const peakFrames = Math.max(sampled, strategy.cell.metrics['frames_peak'] ?? 0);
   const peakAt = axis.x(series.event[series.used.indexOf(sampled)]);
   const words = sums.map(({ layer, upper, lower }) => {
-    const at = placeBetween(xs, upper.map(clip), lower.map(clip), textWidth(layer.name) + 10, peakAt);
-    return at === null ? '' : label(at.x, at.y, layer.name, layer.text, 'middle');
+    const at = placeBetween(xs, upper.map(clip), lower.map(clip), textWidth(nameOf(layer, trace)) + 10, peakAt);
+    return at === null ? '' : label(at.x, at.y, nameOf(layer, trace), layer.text, 'middle');
   });
   const total = series.event.map(() => extent.top);
   for (const [name, upper, lower] of [
@@ -175,7 +179,7 @@ function stacked(trace: ReportTrace, strategies: readonly ReportStrategy[], exte
 }
 
 /** A thin layer on a scale of its own. */
-function thinLayer(trace: ReportTrace, strategies: readonly ReportStrategy[], layer: (typeof LAYERS)[number]): Markup {
+function thinLayer(trace: ReportTrace, strategies: readonly ReportStrategy[], layer: Layer): Markup {
   const { series } = strategies[0];
   const values = series[layer.key];
   const unit = memoryUnit(Math.max(...values) * trace.pageSize);
@@ -203,13 +207,13 @@ function thinLayer(trace: ReportTrace, strategies: readonly ReportStrategy[], la
     label(b.right + 5, y(end / perUnit) + 4, inUnit(end, trace.pageSize, unit), 'tk'),
   ];
   const who = strategies.length === trace.strategies.length ? '' : `, ${strategies.map((s) => s.label).join(', ')}`;
-  const says = `${layer.name}${who}: at most ${bytes(most * trace.pageSize)}, at the end ${bytes(end * trace.pageSize)}`;
+  const says = `${nameOf(layer, trace)}${who}: at most ${bytes(most * trace.pageSize)}, at the end ${bytes(end * trace.pageSize)}`;
   const sub: Part = strategies.length === trace.strategies.length ? null : markup` <span class="sub">${namedAll(strategies, trace)}</span>`;
   const drawn = drawing(b, says, content.join(''), { trace: trace.index, cell: strategies[0].index, events: trace.events });
   return markup`<div class="sm">
     <h4>
       <svg class="mk" viewBox="0 0 10 10" width="10" height="10" aria-hidden="true"><rect width="10" height="10" class="${layer.kind}" /></svg>
-      ${layer.name}${sub}
+      ${nameOf(layer, trace)}${sub}
     </h4>
     ${drawn}
   </div>`;
@@ -219,7 +223,7 @@ function thinLayer(trace: ReportTrace, strategies: readonly ReportStrategy[], la
 function thinLayers(trace: ReportTrace, extent: Extent): Markup[] {
   return LAYERS.flatMap((layer) => {
     const most = Math.max(...trace.strategies.flatMap(({ series }) => series[layer.key]));
-    if (most === 0 || most > extent.top / 20) return [];
+    if (most === 0 || most > extent.top / 20 || (trace.pages && layer.key === 'table')) return [];
     return sharing(trace.strategies, ({ series }) => series[layer.key]).map((group) => thinLayer(trace, group.strategies, layer));
   });
 }
@@ -259,7 +263,8 @@ function note(trace: ReportTrace): Part {
   const memory = bytes(trace.totalFrames * trace.pageSize);
   const equal = uses.length === 1 && trace.strategies.length > 1 ? `; ${allOf(trace)} use the same number of frames at every moment` : '';
   const processes = columnOf(trace.strategies[0].cell, 'processes_count');
-  const alive = processes === null ? '' : `, ${grouped(Math.max(...processes))} ${plural(Math.max(...processes), 'process', 'processes')} at once`;
+  const alive =
+    processes === null || trace.pages ? '' : `, ${grouped(Math.max(...processes))} ${plural(Math.max(...processes), 'process', 'processes')} at once`;
   return `${memory}${alive}${equal}`;
 }
 

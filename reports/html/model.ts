@@ -49,6 +49,8 @@ export interface ReportTrace {
   /** Usable frames, and those of them that aged memory held at most. */
   readonly totalFrames: number;
   readonly agedFrames: number;
+  /** The trace is a recording of a page allocator: it has frames, but no processes, page tables or lookups. */
+  readonly pages: boolean;
   /** Row of the timelines with most frames in use, and where the last exits begin (or -1). */
   readonly peak: number;
   readonly exits: { readonly row: number; readonly count: number } | null;
@@ -166,12 +168,16 @@ export function buildModel(run: ReportRun, metrics: readonly Metric[], repeats?:
       pageSize: pageSizeOf(first.cell),
       totalFrames: Math.max(...group.cells.map(framesOf)),
       agedFrames: Math.max(0, ...strategies.flatMap(({ series }) => series.aged)),
+      pages: columnOf(first.cell, 'movable_frames') !== null,
       peak: indexOfMax(first.series.used),
       exits: exitPhase(first.cell),
     };
   });
   return { run, metrics, traces, width: Math.max(1, ...traces.map((trace) => trace.strategies.length)) };
 }
+
+/** What frames of the kernel are in a trace. */
+export const kernelName = (trace: ReportTrace): string => (trace.pages ? 'kernel pages' : 'kernel heap');
 
 /** Strategies that share a value, in the order of their first: charts that would be equal are drawn once. */
 export function sharing<T>(

@@ -18,3 +18,6 @@ export interface Section {
   /** null: this trace has nothing to show here. */
   readonly body: (trace: ReportTrace) => Markup | null;
 }
+
+/** Why sections about processes say nothing of the recording of a page allocator. */
+export const NO_SPACES = 'A recording of a page allocator: it knows of frames, but of no address space.';

@@ -8,6 +8,7 @@ import { markup } from './markup.js';
 import type { Markup, Part } from './markup.js';
 import { scrolling } from './memory-table.js';
 import { dash, lineSample } from './strategy.js';
+import { NO_SPACES } from './section.js';
 import type { Section } from './section.js';
 import { bytes, compact, grouped } from '../format.js';
 import { namedAll } from './words.js';
@@ -251,7 +252,7 @@ function charts(trace: ReportTrace): Part {
 }
 
 function body(trace: ReportTrace): Markup | null {
-  if (trace.strategies.every(({ cell }) => cell.tables.peak.length === 0)) return null;
+  if (trace.pages || trace.strategies.every(({ cell }) => cell.tables.peak.length === 0)) return null;
   const ledgers = sharing(trace.strategies, ledgerOf).map(({ value, strategies }) => ledgerTable(trace, strategies, value));
   return markup`${ledgers}${charts(trace)}
     <p class="cap">Frames of tables by level, and all of them as a share of user memory, at the sample points.</p>`;
@@ -261,6 +262,7 @@ export const tablesSection: Section = {
   id: 'tables',
   nav: 'Tables',
   title: 'Page-table ledger',
+  nothing: NO_SPACES,
   lead: 'What each level costs. A table takes one frame however empty it is, so sparse address spaces pay more per mapped byte.',
   body,
 };

@@ -78,6 +78,21 @@ describe('report.html', () => {
     expect(page).not.toContain('Round after round');
   });
 
+  it('shows of a recording of the page allocator what it knows: frames, no address space', () => {
+    const pages = changed(({ timeline }) => ({
+      timeline: { columns: [...timeline.columns, 'movable_frames'], rows: timeline.rows.map((row, i) => [...row, 100 * i]) },
+    }));
+    const text = reportHtml(pages, sampleMetrics);
+    for (const id of ['tables', 'lookup']) expect(section(text, id)).toBe('');
+    const memory = withoutTags(section(text, 'memory'));
+    expect(memory).toContain('movable pages');
+    expect(memory).toContain('kernel pages');
+    expect(memory).not.toContain('kernel heap');
+    expect(withoutTags(section(text, 'answer'))).not.toContain('page tables');
+    const mixed = { ...pages, cells: pages.cells.map((cell, i) => (i < 3 ? cell : run.cells[i])) };
+    expect(withoutTags(section(reportHtml(mixed, sampleMetrics), 'tables'))).toContain('it knows of frames, but of no address space');
+  });
+
   it('stays below one and a half megabytes for seven traces and three strategies', () => {
     expect(reportHtml(sampleRun({ traces: 7 }), sampleMetrics).length).toBeLessThan(1.5e6);
   });
