@@ -85,6 +85,8 @@ export interface CellHooks {
   readonly strategy?: PmmStrategy;
   /** Called between segments with the events replayed so far. */
   readonly onProgress?: (events: number) => void;
+  /** Called now and then while memory is aged, when no event is replayed. */
+  readonly onAlive?: () => void;
 }
 
 /** Replays a trace on a configuration. Throws UserError for what the user can mend, Error for a broken invariant (with the event's number). */
@@ -111,7 +113,7 @@ function replayedOn(strategy: PmmStrategy, trace: Trace, spec: CellSpec, hooks: 
   const spread = resolveSpread(spec.spread ?? 'auto', spec.cpus, trace);
   const { vmm, cpuCounts } = build(spec, strategy, trace.header);
   const { machine, processes } = vmm;
-  const aged = agedMemory(spec, vmm, cpuCounts);
+  const aged = agedMemory(spec, vmm, cpuCounts, hooks.onAlive);
   const pages = hasPages(trace);
   const observer = makeObserver(vmm, { aged: aged !== null, pages, rounds: (spec.repeat ?? 1) > 1 });
   const watch = spec.verify === true ? makeVerifyWatch(vmm) : null;
@@ -266,14 +268,27 @@ function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: T
   return { vmm, cpuCounts: counts };
 }
 
+/** Requests of ageing between two signs of life. */
+const REQUESTS_ALIVE = 2 ** 14;
+
 /** Ages the memory of a cell as it asks for, with the steps of the PMM that this took; null: it stays fresh. */
-function agedMemory({ age, map, seed }: CellSpec, vmm: Vmm, cpuCounts: Float64Array | null): { memory: Aged; steps: number } | null {
+function agedMemory(
+  { age, map, seed }: CellSpec,
+  vmm: Vmm,
+  cpuCounts: Float64Array | null,
+  onAlive: () => void = () => undefined,
+): { memory: Aged; steps: number } | null {
   if (age === undefined || age === null) return null;
   const { frames, rejections } = vmm.machine;
   rejections.event[0] = -1;
+  let requests = 0;
+  const take = (order: number, kind: number): number => {
+    if (++requests % REQUESTS_ALIVE === 0) onAlive();
+    return frames.takeAged(order, kind);
+  };
   let memory: Aged | undefined;
   const steps = uncounted(frames, cpuCounts, () => {
-    memory = ageMemory(age, { take: frames.takeAged, release: frames.releaseAged, freeFrames: frames.pmm.freeFrames }, map.usableFrames, seed);
+    memory = ageMemory(age, { take, release: frames.releaseAged, freeFrames: frames.pmm.freeFrames }, map.usableFrames, seed);
   });
   rejections.event[0] = 0;
   return { memory: memory!, steps };

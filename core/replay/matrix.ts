@@ -98,6 +98,7 @@ export async function runMatrix(options: MatrixOptions): Promise<RunResult> {
 export async function runCells(todo: readonly CellPlan[], options: PoolOptions): Promise<RunResult> {
   const shared = options.traces.map((trace) => shareTrace(trace, options.traceMemoryBytes));
   const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4)).fill(NOT_STARTED);
+  const alive = new Int32Array(new SharedArrayBuffer(progress.byteLength));
   const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows * (cell.spec.repeat ?? 1), 0);
   const report = (): void => {
     let done = 0;
@@ -113,7 +114,7 @@ export async function runCells(todo: readonly CellPlan[], options: PoolOptions):
     while (next < todo.length && !signal.aborted) {
       const index = next++;
       const { trace, spec } = todo[index]!;
-      const task = { trace: shared[trace]!, spec, progress, index };
+      const task = { trace: shared[trace]!, spec, progress, alive, index };
       results[index] = await watched(task, describe(options.traces[trace]!, spec), signal, options.pmmTimeout ?? PMM_TIMEOUT);
     }
   };
@@ -160,12 +161,15 @@ async function watched(task: CellTask, what: string, signal: AbortSignal, second
   if (!isOwnFile(task.spec.pmm)) return await runInWorker(task, what, signal);
   const stuck = new AbortController();
   let last = NOT_STARTED;
+  let beats = 0;
   let since = performance.now();
   const timer = setInterval(() => {
     const now = Atomics.load(task.progress, task.index);
-    if (now !== last) since = performance.now();
+    const beat = Atomics.load(task.alive, task.index);
+    if (now !== last || beat !== beats) since = performance.now();
     else if (performance.now() - since > seconds * 1000) stuck.abort();
     last = now;
+    beats = beat;
   }, PROGRESS_MS);
   try {
     return await runInWorker(task, what, AbortSignal.any([signal, stuck.signal]));

@@ -15,6 +15,8 @@ export interface CellTask {
   readonly spec: CellSpec;
   /** Events replayed so far, by cell, as int32 thousands, -1 before the worker has loaded its modules; workers store, the pool reads. */
   readonly progress: Int32Array;
+  /** Signs of life, by cell, counted: while memory is aged no event is replayed. */
+  readonly alive: Int32Array;
   readonly index: number;
 }
 
@@ -31,6 +33,9 @@ export default async function replayCell(task: CellTask): Promise<CellOutcome> {
           strategy: await strategyOf(task.spec.pmm),
           onProgress: (events) => {
             Atomics.store(task.progress, task.index, Math.floor(events / 1000));
+          },
+          onAlive: () => {
+            Atomics.add(task.alive, task.index, 1);
           },
         }),
       };
