@@ -269,7 +269,7 @@ function build(spec: CellSpec, pmmStrategy: PmmStrategy, { captured, kernel }: T
 }
 
 /** Requests of ageing between two signs of life. */
-const REQUESTS_ALIVE = 2 ** 14;
+const REQUESTS_ALIVE = 2 ** 10;
 
 /** Ages the memory of a cell as it asks for, with the steps of the PMM that this took; null: it stays fresh. */
 function agedMemory(
