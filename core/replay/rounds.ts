@@ -18,7 +18,7 @@ import { atEvent, auditAt, tooSmall, whoHeldWhat } from './trouble.js';
 
 /** Sample points of a timeline, besides the first and the last. */
 export const SAMPLE_POINTS = 240;
-/** Of each of many rounds, at least. */
+/** Of each of several rounds, at least. */
 const LEAST_POINTS = 12;
 
 export interface Play {
@@ -71,7 +71,8 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, cpuCoun
   // What the kernel said it said once.
   const onSample: ReplayOptions['onSample'] = (...sample) => round === 1 && options.onSample(...sample);
   const replayer = block === undefined ? undefined : makeReplayer(vmm, block, rounds === 1 ? options : { ...options, onSample });
-  const step = Math.max(1, Math.ceil(trace.rows / Math.max(LEAST_POINTS, Math.ceil(rest.samplePoints / rounds))));
+  const points = rounds === 1 ? rest.samplePoints : Math.max(LEAST_POINTS, Math.ceil(rest.samplePoints / rounds));
+  const step = Math.max(1, Math.ceil(trace.rows / points));
   const rows: RoundRow[] = [];
   let { stepsBefore } = rest;
   let framesStart = cells[FrameCell.used]!;
@@ -81,9 +82,11 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, cpuCoun
   let base = 0;
   let replayed = 0;
   let time = 0;
+  /** Nanoseconds of the rounds before. */
+  let timeBase = 0;
   let oom: string | null = null;
   let stopped = false;
-  /** The same of the round. */
+  /** What was counted before the round. */
   let before = { frames: framesStart, steps: 0, operations: 0, failures: 0, huge: 0 };
 
   function takeEarlier(blocks: readonly EarlierBlock[]): void {
@@ -129,8 +132,6 @@ export function play({ trace, vmm, observer, options, map, rounds, aged, cpuCoun
     return due;
   }
 
-  /** Nanoseconds of the rounds before. */
-  let timeBase = 0;
   if (earlier !== null) {
     takeEarlier(earlier);
     framesStart = cells[FrameCell.used]!;

@@ -21,11 +21,13 @@ export interface DrawnAgeing {
 
 /** Lives that grow at the same time. */
 const AT_ONCE = 8;
-/** Frames that a life grows by before another one's turn, at most. */
-const BATCH = 16;
+/** Blocks that a life grows by before another one's turn: 1, 2, 4, 8 or 16. */
+const BATCHES = 5;
+/** Sizes of lives: 1, 2, 4, ... frames, so many of them; and orders of the kernel's blocks. */
 const USER_SIZES = 13;
 const KERNEL_SIZES = 10;
 const KERNEL_ORDERS = 4;
+/** Marks the second half of a block that was taken in halves. */
 const PART = 128;
 
 interface Life {
@@ -60,7 +62,7 @@ export function makeHistory({ seed, utilisation, churn }: DrawnAgeing, frames: A
   function begin(): Life {
     const kernel = draw(20) >= 13;
     const kind = !kernel ? FrameKind.movable : draw(7) < 4 ? FrameKind.unmovable : FrameKind.reclaimable;
-    const life = { kind, wanted: 2 ** draw(kernel ? KERNEL_SIZES : USER_SIZES), last: -1 };
+    const life = { kind, wanted: 1 << draw(kernel ? KERNEL_SIZES : USER_SIZES), last: -1 };
     lives.push(life);
     return life;
   }
@@ -88,8 +90,8 @@ export function makeHistory({ seed, utilisation, churn }: DrawnAgeing, frames: A
     order[at] = wished | part;
     before[at] = life.last;
     life.last = at;
-    life.wanted -= 2 ** wished;
-    held += 2 ** wished;
+    life.wanted -= 1 << wished;
+    held += 1 << wished;
     return true;
   }
 
@@ -100,7 +102,7 @@ export function makeHistory({ seed, utilisation, churn }: DrawnAgeing, frames: A
       part = order[at]! & PART;
       const o = order[at]! & ~PART;
       frames.release(first[at]!, o);
-      held -= 2 ** o;
+      held -= 1 << o;
       life.last = before[at]!;
       before[at] = empty;
       empty = at;
@@ -116,7 +118,7 @@ export function makeHistory({ seed, utilisation, churn }: DrawnAgeing, frames: A
         life = begin();
         growing[turn] = life;
       }
-      for (let batch = 2 ** draw(Math.log2(BATCH) + 1); batch > 0 && life.wanted > 0 && held < until; batch--) {
+      for (let batch = 1 << draw(BATCHES); batch > 0 && life.wanted > 0 && held < until; batch--) {
         const most = Math.min(life.wanted, until - held);
         const wished = life.kind === FrameKind.movable ? 0 : Math.min(draw(KERNEL_ORDERS), 31 - Math.clz32(most));
         if (!take(life, wished, 0)) return;

@@ -82,7 +82,7 @@ export function takeMachine({ frames: machineFrames, framesByType, free }: Machi
         const frame = frames.take(0, kind);
         if (frame < 0) return types;
         if (frame >= types.length) {
-          const longer = new Uint8Array(2 ** Math.ceil(Math.log2(frame + 1)));
+          const longer = new Uint8Array(2 * Math.max(types.length, frame));
           longer.set(types);
           types = longer;
         }
