@@ -45,11 +45,16 @@ export function makeLower(map: MemoryMap, held: Held) {
   /** First frame of a free block below order 9 in a child, from a row on and round to it; -1 if there is none. */
   function findInChild(child: number, from: number, order: number): number {
     const base = child << 4;
+    const start = from | 0;
     if (order < K.rowOrder) {
+      const levels = order | 0;
+      const whole = mixed[child]! === 0;
       for (let i = 0; i < K.rows; i = (i + 1) | 0) {
-        const row = (base + ((from + i) & 15)) | 0;
-        let free = freeIn(row);
-        for (let level = 0; level < order; level = (level + 1) | 0) free = nextRuns(free, level);
+        const row = (base + ((start + i) & 15)) | 0;
+        let free = ~bits[row]!;
+        if (free === 0) continue;
+        if (!whole) free &= usableWord(map, row);
+        for (let level = 0; level < levels; level = (level + 1) | 0) free = nextRuns(free, level);
         if (free !== 0) {
           work[0]! += i + 2;
           return ((row << 5) + 31 - Math.clz32(free & -free)) | 0;
@@ -77,13 +82,17 @@ export function makeLower(map: MemoryMap, held: Held) {
     const size = 1 << order;
     const startChild = start >>> 4;
     const step = order > K.childOrder ? 2 : 1;
+    const base = tree << 3;
+    const away = ((startChild & -step) - base) | 0;
     for (let i = 0; i < K.children; i = (i + step) | 0) {
-      const child = ((tree << 3) + (((startChild & -step) - (tree << 3) + i) & 7)) | 0;
+      const child = (base + ((away + i) & 7)) | 0;
+      if (order < K.childOrder && childFree[child]! < size) continue;
       let frame = -1;
-      if (order >= K.childOrder) {
+      if (order < K.childOrder) frame = findInChild(child, i === 0 ? start & 15 : 0, order) | 0;
+      else {
         work[0]! += 1;
         if (childFree[child]! === K.childFrames && (step === 1 || childFree[child + 1]! === K.childFrames)) frame = child << K.childOrder;
-      } else if (childFree[child]! >= size) frame = findInChild(child, i === 0 ? start & 15 : 0, order);
+      }
       if (frame < 0) continue;
       held.take(frame, order);
       count(frame, order, -1);
