@@ -50,7 +50,7 @@ const enum Local {
 function create({ map, cpus }: PmmOptions): FrameAllocator {
   const held = makeHeld(map);
   const lower = makeLower(map, held);
-  const { trees, childFree, mixed } = lower;
+  const { trees, childFree, fullRows, mixed } = lower;
   const { bits } = held;
   /** Free frames of each tree, but for those that the CPU which reserved it knows of. */
   const treeFree = reserveInt32(trees);
@@ -78,8 +78,10 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     const inChild = childFree[row >>> 4]!;
     if (used === -1 || inChild === 0 || mixed[row >>> 4]! !== 0) return allocateBlock(order, cpu) | 0;
     local[base + Local.free] = (free - 1) | 0;
-    const frame = ((row << 5) + 31 - Math.clz32(~used & (used + 1))) | 0;
+    const bit = ~used & (used + 1);
+    const frame = ((row << 5) + 31 - Math.clz32(bit)) | 0;
     held.take(frame, 0);
+    if ((used | bit) === -1) fullRows[row >>> 4] = fullRows[row >>> 4]! | (1 << (row & 15));
     childFree[row >>> 4] = inChild - 1;
     return frame;
   }
@@ -192,8 +194,11 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     work[1]! += 1;
     const code = held.give(frame, order, K.maxOrder);
     if (code !== 0) return code;
-    if (order === 0) childFree[frame >>> 9] = childFree[frame >>> 9]! + 1;
-    else lower.count(frame, order, 1);
+    if (order === 0) {
+      const child = frame >>> 9;
+      childFree[child] = childFree[child]! + 1;
+      fullRows[child] = fullRows[child]! & ~(1 << ((frame >>> 5) & 15));
+    } else lower.give(frame, order);
     const base = cpu << 3;
     const tree = frame >>> K.treeShift;
     const size = 1 << order;
