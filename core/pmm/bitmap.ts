@@ -45,7 +45,7 @@ const enum Work {
 const enum Cell {
   /** Word the search starts at. It alone may be full without its bit in `full`: that is set when the cursor leaves it. */
   cursor = 0,
-  /** Highest word that a frame was ever handed out from. */
+  /** Highest region that a frame was ever handed out from. */
   highest = 1,
   /** Frames handed out less frames taken back by orders above 0. */
   inBlocks = 2,
@@ -68,7 +68,7 @@ function create({ map }: PmmOptions): FrameAllocator {
   const cell = new Int32Array(Cell.length);
   const work = new Float64Array(16);
   cell[Cell.cursor] = (map.usable[0]?.first ?? 0) >>> 5;
-  cell[Cell.highest] = cell[Cell.cursor]!;
+  cell[Cell.highest] = cell[Cell.cursor]! >>> 5;
   closeHoles();
 
   /** Marks what is not usable; the work grows with the number of ranges, and by one bit per region of a hole. */
@@ -123,44 +123,23 @@ function create({ map }: PmmOptions): FrameAllocator {
 
   const freeFrames = (): number => total - cell[Cell.inBlocks]! - (work[Work.allocates]! - work[Work.failed]! - work[Work.frees]!);
 
-  /** The next word after a full one that has a free frame, going round, or -1. Moves the cursor there. */
-  function advance(word: number): number {
-    setFull(word);
-    let region = word >>> 5;
-    let open = ~full[region]! & (-2 << (word & 31));
-    let examined = 1;
-    if (open === 0) {
-      if (freeFrames() === 0) return -1;
-      let summary = region >>> 5;
-      let candidates = ~fullRegions[summary]! & (-2 << (region & 31));
-      examined = 2;
-      while (candidates === 0) {
-        summary = (summary + 1) | 0;
-        if (summary === summaryWords) summary = 0;
-        candidates = ~fullRegions[summary]!;
-        examined = (examined + 1) | 0;
-        if (examined > summaryWords + 2) throw new Error(`bitmap: ${freeFrames()} frames are free but the summary shows none`);
-      }
-      region = ((summary << 5) + 31 - Math.clz32(candidates & -candidates)) | 0;
-      open = ~full[region]!;
-    }
-    work[Work.extra]! += examined;
-    const found = ((region << 5) + 31 - Math.clz32(open & -open)) | 0;
-    cell[Cell.cursor] = found;
-    if (found > cell[Cell.highest]!) cell[Cell.highest] = found;
-    return found;
-  }
-
   function allocate(order: number, _kind: number, _cpu: number, _near: number, _owner: number): number {
-    if (order !== 0) return allocateRun(order);
+    if (order !== 0) return allocateRun(order) | 0;
     let word = cell[Cell.cursor]!;
     let used = bits[word]!;
     if (used === -1) {
-      word = advance(word);
-      if (word < 0) {
-        work[Work.failed]! += 1;
-        work[Work.allocates]! += 1;
-        return -1;
+      // The next word of the region that is not full, if there is one.
+      const region = word >>> 5;
+      const closed = full[region]! | (1 << word);
+      full[region] = closed;
+      const open = ~closed & (-2 << word);
+      if (open !== 0) {
+        word = ((region << 5) + 31 - Math.clz32(open & -open)) | 0;
+        work[Work.extra]! += 1;
+        cell[Cell.cursor] = word;
+      } else {
+        word = leaveRegion(region) | 0;
+        if (word < 0) return -1;
       }
       used = bits[word]!;
     }
@@ -171,18 +150,45 @@ function create({ map }: PmmOptions): FrameAllocator {
     return ((word << 5) + 31 - Math.clz32(used ^ now)) | 0;
   }
 
+  /** The first word that has a free frame in another region, going round to this one, or -1 when nothing is free. Moves the cursor there. */
+  function leaveRegion(from: number): number {
+    if (full[from] === -1) fullRegions[from >>> 5]! |= 1 << from;
+    if (freeFrames() === 0) {
+      work[Work.failed]! += 1;
+      work[Work.allocates]! += 1;
+      return -1;
+    }
+    let summary = from >>> 5;
+    let candidates = ~fullRegions[summary]! & (-2 << from);
+    let examined = 2;
+    while (candidates === 0) {
+      summary = (summary + 1) | 0;
+      if (summary === summaryWords) summary = 0;
+      candidates = ~fullRegions[summary]!;
+      examined = (examined + 1) | 0;
+      if (examined > summaryWords + 2) throw new Error(`bitmap: ${freeFrames()} frames are free but the summary shows none`);
+    }
+    const region = ((summary << 5) + 31 - Math.clz32(candidates & -candidates)) | 0;
+    const open = ~full[region]!;
+    const found = ((region << 5) + 31 - Math.clz32(open & -open)) | 0;
+    work[Work.extra]! += examined;
+    cell[Cell.cursor] = found;
+    if (region > cell[Cell.highest]!) cell[Cell.highest] = region;
+    return found;
+  }
+
   function refuse(frame: number, order: number): number {
     work[Work.extra]! += 1;
     return refusedFree(map, frame, order, K.maxOrder);
   }
 
   function free(frame: number, order: number, _cpu: number): number {
-    if (order !== 0 || frame < 0 || frame >= frames) return freeRun(frame, order);
+    if (order !== 0 || frame < 0 || frame >= frames) return freeRun(frame, order) | 0;
     const word = frame >>> 5;
     const bit = 1 << frame;
     const used = bits[word]!;
-    if ((used & bit) === 0 || (holey && mixed[frame >>> K.regionShift]! !== 0 && !isUsable(map, frame))) return refuse(frame, order);
-    const now = used & ~bit;
+    if ((used & bit) === 0 || (holey && mixed[frame >>> K.regionShift]! !== 0 && !isUsable(map, frame))) return refuse(frame, order) | 0;
+    const now = used ^ bit;
     bits[word] = now;
     const region = word >>> 5;
     const mask = full[region]!;
@@ -227,7 +233,7 @@ function create({ map }: PmmOptions): FrameAllocator {
       dirty[word >>> 5]! |= wordMask(word, order);
     }
     cell[Cell.cursor] = word;
-    if (word + (size >>> 5) > cell[Cell.highest]!) cell[Cell.highest] = word + (size >>> 5);
+    if (word >>> 5 > cell[Cell.highest]!) cell[Cell.highest] = word >>> 5;
     cell[Cell.inBlocks] = (cell[Cell.inBlocks]! + size) | 0;
     return frame;
   }
@@ -283,7 +289,7 @@ function create({ map }: PmmOptions): FrameAllocator {
 
   const steps = (): number => work[Work.allocates]! + work[Work.frees]! + work[Work.extra]!;
   const isFree = (frame: number): number => (isUsable(map, frame) && ((bits[frame >>> 5]! >>> (frame & 31)) & 1) === 0 ? 1 : 0);
-  const scan = makeFreeScan(map, bits, () => (cell[Cell.highest]! + 1) * 32);
+  const scan = makeFreeScan(map, bits, () => (cell[Cell.highest]! + 1) * K.regionFrames);
 
   function validate(): void {
     let free = 0;
@@ -299,7 +305,8 @@ function create({ map }: PmmOptions): FrameAllocator {
         const holes = mixed[region] === 1 ? ~usableWord(map, word) : 0;
         if (!hole && (used & holes) !== holes) throw new Error(`bitmap: word ${word} calls a hole free`);
         if (!hole) free += 32 - popcount(used);
-        if (used !== holes && word > cell[Cell.highest]!) throw new Error(`bitmap: word ${word} is used but lies above the highest one ${cell[Cell.highest]}`);
+        if (used !== holes && region > cell[Cell.highest]!)
+          throw new Error(`bitmap: word ${word} is used but lies above the highest region ${cell[Cell.highest]}`);
       }
       const cursor = cell[Cell.cursor]!;
       if (cursor >>> 5 === region && ((full[region]! >>> (cursor & 31)) & 1) === 0) fullWords &= ~(1 << cursor);

@@ -47,7 +47,7 @@ const enum Pcp {
   freeCount = 3,
   /** 1: the last free was of a high order (PCPF_PREV_FREE_HIGH_ORDER). */
   previousHigh = 4,
-  /** 1: a free of a single frame has more to do than to be put on the list and counted. */
+  /** Not 0: a free of a single frame has more to do than to be put on the list and counted, even below the trip. */
   busy = 5,
   /** By list: see the head of this file. */
   top = 8,
@@ -57,8 +57,8 @@ const enum Pcp {
 const enum Zone {
   /** 1 while the zone was seen below its high watermark (ZONE_BELOW_HIGH). */
   belowHigh = 0,
-  /** 1 if the next request for a single frame will see it below. */
-  isLow = 1,
+  /** 1 if the next request for a single frame will be the first to see it below. */
+  turnsLow = 1,
 }
 
 const orderOfList = (list: number): number => (list === K.hugeList ? K.hugeOrder : list);
@@ -73,6 +73,8 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   const batch = batchSize(total);
   const { min: highMin, max: highMax } = highMarks(total, total, batch, cpus);
   const highWatermark = watermarks(total, total).high;
+  /** No free counts from here on. */
+  const mostFreed = batch << K.scaleMax;
   /** A list may be over the high mark by a batch, which is two blocks at least. */
   const capacity = 2 ** (32 - Math.clz32(highMax + 2 * batch + 2 * 512));
   const mask = capacity - 1;
@@ -105,12 +107,16 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     pcp[base + Pcp.high] = high;
   }
 
-  /** After whatever changes the buddies or the flags: what the short ways look at. */
+  /**
+   * After whatever changes the buddies or the flags: what the short ways look at. Below the high watermark every free lowers the high mark, until it
+   * is as low as it gets; then it has as little to do as above it.
+   */
   function settle(): void {
-    zone[Zone.isLow] = freeIn[0]! <= highWatermark ? 1 : 0;
+    const below = zone[Zone.belowHigh]!;
+    zone[Zone.turnsLow] = below === 0 && freeIn[0]! <= highWatermark ? 1 : 0;
     for (let cpu = 0; cpu < cpus; cpu = (cpu + 1) | 0) {
       const base = cpu << 5;
-      pcp[base + Pcp.busy] = zone[Zone.belowHigh]! | pcp[base + Pcp.previousHigh]! | (pcp[base + Pcp.allocFactor] !== 0 ? 1 : 0);
+      pcp[base + Pcp.busy] = pcp[base + Pcp.previousHigh]! | pcp[base + Pcp.allocFactor]! | (below !== 0 ? pcp[base + Pcp.high]! - highMin : 0);
     }
   }
 
@@ -118,39 +124,31 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
 
   function allocate(order: number, _kind: number, cpu: number, _near: number, _owner: number): number {
     work[0]! += 1;
-    if (order !== 0 || zone[Zone.isLow] !== 0) return allocateBlock(order, cpu);
     const base = cpu << 5;
-    const freed = pcp[base + Pcp.freeCount]!;
-    if (freed !== 0) pcp[base + Pcp.freeCount] = freed >> 1;
     const top = (pcp[base + Pcp.top]! - 1) | 0;
-    let frame = ring[(cpu * K.lists * capacity + (top & mask)) | 0]!;
-    if (frame >= 0) {
-      pcp[base + Pcp.top] = top;
-    } else {
-      frame = takeAfterRefill(cpu, 0, 0);
-      if (frame < 0) return -1;
-    }
+    const frame = ring[(cpu * K.lists * capacity + (top & mask)) | 0]!;
+    if (order !== 0 || frame < 0 || zone[Zone.turnsLow] !== 0) return allocateBlock(order, cpu) | 0;
+    pcp[base + Pcp.top] = top;
+    pcp[base + Pcp.freeCount] = pcp[base + Pcp.freeCount]! >> 1;
     const word = frame >>> 5;
     bits[word] = bits[word]! | (1 << frame);
     return frame;
   }
 
   function free(frame: number, order: number, cpu: number): number {
-    if (order !== 0 || frame < 0 || frame >= frames) return freeBlock(frame, order, cpu);
-    const word = frame >>> 5;
-    const bit = 1 << frame;
-    const used = bits[word]!;
-    if ((used & bit) === 0) return freeBlock(frame, order, cpu);
-    const base = cpu << 5;
-    if (pcp[base + Pcp.busy] !== 0) return freeBlock(frame, order, cpu);
     work[1]! += 1;
-    bits[word] = used & ~bit;
+    if (order !== 0 || frame < 0 || frame >= frames) return freeBlock(frame, order, cpu);
+    const base = cpu << 5;
     const top = pcp[base + Pcp.top]!;
+    const word = frame >>> 5;
+    const used = bits[word]!;
+    const bit = 1 << frame;
+    if ((used & bit) === 0 || pcp[base + Pcp.busy] !== 0 || ((pcp[base + Pcp.trip]! - top) | 0) <= 1) return freeBlock(frame, order, cpu) | 0;
+    bits[word] = used ^ bit;
     ring[(cpu * K.lists * capacity + (top & mask)) | 0] = frame;
     pcp[base + Pcp.top] = (top + 1) | 0;
     const freed = pcp[base + Pcp.freeCount]!;
-    if (freed < batch << K.scaleMax) pcp[base + Pcp.freeCount] = (freed + 1) | 0;
-    if (((pcp[base + Pcp.trip]! - top) | 0) <= 1) trim(cpu, 0, false);
+    if (freed < mostFreed) pcp[base + Pcp.freeCount] = (freed + 1) | 0;
     return 0;
   }
 
@@ -234,7 +232,6 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
   }
 
   function freeBlock(frame: number, order: number, cpu: number): number {
-    work[1]! += 1;
     const code = held.give(frame, order, K.maxOrder);
     if (code !== 0) return code;
     if (order > K.costlyOrder && order !== K.hugeOrder) {
@@ -255,7 +252,7 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     const isHigh = order > 0 && order <= K.costlyOrder;
     const freeHigh = isHigh && freed >= batch && pcp[base + Pcp.previousHigh] === 1;
     pcp[base + Pcp.previousHigh] = isHigh ? 1 : 0;
-    if (freed < batch << K.scaleMax) pcp[base + Pcp.freeCount] = (freed + (1 << order)) | 0;
+    if (freed < mostFreed) pcp[base + Pcp.freeCount] = (freed + (1 << order)) | 0;
     if (freeHigh || zone[Zone.belowHigh] !== 0 || roomOf(base) <= 0) trim(cpu, list, freeHigh);
     else settle();
     return 0;

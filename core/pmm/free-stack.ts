@@ -62,7 +62,7 @@ function create({ map }: PmmOptions): FrameAllocator {
     work[Work.allocates]! += 1;
     if (order !== 0) return -1;
     const depth = (cell[Cell.depth]! - 1) | 0;
-    if (depth < 0) return takeFresh();
+    if (depth < 0) return takeFresh() | 0;
     cell[Cell.depth] = depth;
     const frame = stack[depth]!;
     used[frame >>> 5]! |= 1 << frame;
@@ -71,11 +71,11 @@ function create({ map }: PmmOptions): FrameAllocator {
 
   function free(frame: number, order: number, _cpu: number): number {
     work[Work.frees]! += 1;
-    if (order !== 0 || frame < 0 || frame >= frames) return refusedFree(map, frame, order, 0);
+    if (order !== 0 || frame < 0 || frame >= frames) return refusedFree(map, frame, order, 0) | 0;
     const word = frame >>> 5;
     const bit = 1 << frame;
     const old = used[word]!;
-    if ((old & bit) === 0) return refusedFree(map, frame, order, 0);
+    if ((old & bit) === 0) return refusedFree(map, frame, order, 0) | 0;
     used[word] = old & ~bit;
     const depth = cell[Cell.depth]!;
     stack[depth] = frame;

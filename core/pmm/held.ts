@@ -58,11 +58,11 @@ export function makeHeld(map: MemoryMap) {
 
   /** Takes the mark off every frame of a block; 0, or the error code of a free that is to be refused: then nothing has changed. */
   function give(frame: number, order: number, maxOrder: number): number {
-    if (order !== 0 || frame < 0 || frame >= frames) return giveRun(frame, order, maxOrder);
+    if (order !== 0 || frame < 0 || frame >= frames) return giveRun(frame, order, maxOrder) | 0;
     const word = frame >>> 5;
     const bit = 1 << frame;
     const old = bits[word]!;
-    if ((old & bit) === 0) return refusedFree(map, frame, order, maxOrder);
+    if ((old & bit) === 0) return refusedFree(map, frame, order, maxOrder) | 0;
     bits[word] = old & ~bit;
     cell[Cell.held] = (cell[Cell.held]! - 1) | 0;
     return 0;

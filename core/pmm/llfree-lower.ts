@@ -28,12 +28,16 @@ export function makeLower(map: MemoryMap, held: Held) {
   const childFree = reserveUint16(trees * K.children);
   /** 1 where a child holds usable frames and holes. */
   const mixed = reserveUint8(trees * K.children);
+  /** By child: bit set = no frame of the row is free. */
+  const fullRows = reserveUint16(trees * K.children);
   /** Rows, children and counters examined. */
   const work = new Float64Array(16);
   for (const { first, count } of map.usable) {
     for (let child = first >>> K.childOrder; child <= (first + count - 1) >>> K.childOrder; child++) {
       childFree[child] = usableIn(map, child * K.childFrames, K.childFrames);
-      mixed[child] = childFree[child] === K.childFrames ? 0 : 1;
+      if (childFree[child] === K.childFrames) continue;
+      mixed[child] = 1;
+      for (let row = child * K.rows; row < (child + 1) * K.rows; row++) closeIfFull(row);
     }
   }
 
@@ -42,14 +46,23 @@ export function makeLower(map: MemoryMap, held: Held) {
     return mixed[row >>> 4]! === 0 ? free : free & usableWord(map, row);
   }
 
+  function closeIfFull(row: number): void {
+    if (freeIn(row) === 0) fullRows[row >>> 4] = fullRows[row >>> 4]! | (1 << (row & 15));
+  }
+
   /** First frame of a free block below order 9 in a child, from a row on and round to it; -1 if there is none. */
   function findInChild(child: number, from: number, order: number): number {
     const base = child << 4;
+    const start = from | 0;
     if (order < K.rowOrder) {
-      for (let i = 0; i < K.rows; i = (i + 1) | 0) {
-        const row = (base + ((from + i) & 15)) | 0;
+      const levels = order | 0;
+      const open = ~fullRows[child]! & 0xffff;
+      // Bit i: the i-th row from the start on, round to it.
+      for (let rows = ((open >>> start) | (open << (16 - start))) & 0xffff; rows !== 0; rows &= rows - 1) {
+        const i = (31 - Math.clz32(rows & -rows)) | 0;
+        const row = (base + ((start + i) & 15)) | 0;
         let free = freeIn(row);
-        for (let level = 0; level < order; level = (level + 1) | 0) free = nextRuns(free, level);
+        for (let level = 0; level < levels; level = (level + 1) | 0) free = nextRuns(free, level);
         if (free !== 0) {
           work[0]! += i + 2;
           return ((row << 5) + 31 - Math.clz32(free & -free)) | 0;
@@ -77,16 +90,22 @@ export function makeLower(map: MemoryMap, held: Held) {
     const size = 1 << order;
     const startChild = start >>> 4;
     const step = order > K.childOrder ? 2 : 1;
+    const base = tree << 3;
+    const away = ((startChild & -step) - base) | 0;
     for (let i = 0; i < K.children; i = (i + step) | 0) {
-      const child = ((tree << 3) + (((startChild & -step) - (tree << 3) + i) & 7)) | 0;
+      const child = (base + ((away + i) & 7)) | 0;
+      if (order < K.childOrder && childFree[child]! < size) continue;
       let frame = -1;
-      if (order >= K.childOrder) {
+      if (order < K.childOrder) frame = findInChild(child, i === 0 ? start & 15 : 0, order) | 0;
+      else {
         work[0]! += 1;
         if (childFree[child]! === K.childFrames && (step === 1 || childFree[child + 1]! === K.childFrames)) frame = child << K.childOrder;
-      } else if (childFree[child]! >= size) frame = findInChild(child, i === 0 ? start & 15 : 0, order);
+      }
       if (frame < 0) continue;
       held.take(frame, order);
       count(frame, order, -1);
+      if (order < K.rowOrder) closeIfFull(frame >>> 5);
+      else markRows(frame, order, -1);
       return frame;
     }
     return -1;
@@ -102,6 +121,23 @@ export function makeLower(map: MemoryMap, held: Held) {
     }
   }
 
+  /** Sets the marks of the rows of a block to full (-1) or not (0). */
+  function markRows(frame: number, order: number, full: number): void {
+    const child = frame >>> K.childOrder;
+    if (order >= K.childOrder) fullRows.fill(full, child, child + (1 << (order - K.childOrder)));
+    else {
+      const rows = order < K.rowOrder ? 1 : 1 << (order - K.rowOrder);
+      const mask = ((1 << rows) - 1) << ((frame >>> 5) & 15);
+      fullRows[child] = (fullRows[child]! & ~mask) | (full & mask);
+    }
+  }
+
+  /** Counts a block that is free again. */
+  function give(frame: number, order: number): void {
+    count(frame, order, 1);
+    markRows(frame, order, 0);
+  }
+
   /** Free frames of a tree, by its children. */
   function freeInTree(tree: number): number {
     let sum = 0;
@@ -115,9 +151,11 @@ export function makeLower(map: MemoryMap, held: Held) {
         let free = 0;
         for (let frame = child * K.childFrames; frame < (child + 1) * K.childFrames; frame++) free += held.isFree(frame);
         if (free !== childFree[child]!) throw new Error(`llfree: child ${child} has ${free} free frames, ${childFree[child]} counted`);
+        for (let row = child * K.rows; row < (child + 1) * K.rows; row++)
+          if ((freeIn(row) === 0) !== (((fullRows[child]! >>> (row & 15)) & 1) === 1)) throw new Error(`llfree: the mark of row ${row} as full is wrong`);
       }
     }
   }
 
-  return { trees, childFree, mixed, get, count, freeInTree, steps: (): number => work[0]!, validate };
+  return { trees, childFree, fullRows, mixed, get, give, freeInTree, steps: (): number => work[0]!, validate };
 }

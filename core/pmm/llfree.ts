@@ -50,14 +50,16 @@ const enum Local {
 function create({ map, cpus }: PmmOptions): FrameAllocator {
   const held = makeHeld(map);
   const lower = makeLower(map, held);
-  const { trees, childFree, mixed } = lower;
+  const { trees, childFree, fullRows, mixed } = lower;
   const { bits } = held;
   /** Free frames of each tree, but for those that the CPU which reserved it knows of. */
   const treeFree = reserveInt32(trees);
   const reserved = reserveUint8(trees);
   const local = new Int32Array(Math.max(cpus * 8, 128));
+  /** Trees that there are for each CPU. */
+  const share = Math.floor(trees / cpus);
   /** Trees nearby. */
-  const near = Math.min(Math.max(Math.floor(trees / cpus / 4), K.line / 4), K.line * 2);
+  const near = Math.min(Math.max(share >> 2, K.line / 4), K.line * 2);
   /** Requests and trees looked at [0], frees [1], updates of the tree array [2]. */
   const work = new Float64Array(16);
   for (const { first, count } of map.usable)
@@ -69,15 +71,17 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     work[0]! += 1;
     const base = cpu << 3;
     const free = local[base + Local.free]!;
-    if (order !== 0 || free <= 0) return allocateBlock(order, cpu);
+    if (order !== 0 || free <= 0) return allocateBlock(order, cpu) | 0;
     const row = local[base + Local.row]!;
     const used = bits[row]!;
     // A child that is a hole has no free frame, though no bit of it is set.
     const inChild = childFree[row >>> 4]!;
-    if (used === -1 || inChild === 0 || mixed[row >>> 4]! !== 0) return allocateBlock(order, cpu);
+    if (used === -1 || inChild === 0 || mixed[row >>> 4]! !== 0) return allocateBlock(order, cpu) | 0;
     local[base + Local.free] = (free - 1) | 0;
-    const frame = ((row << 5) + 31 - Math.clz32(~used & (used + 1))) | 0;
+    const bit = ~used & (used + 1);
+    const frame = ((row << 5) + 31 - Math.clz32(bit)) | 0;
     held.take(frame, 0);
+    if ((used | bit) === -1) fullRows[row >>> 4] = fullRows[row >>> 4]! | (1 << (row & 15));
     childFree[row >>> 4] = inChild - 1;
     return frame;
   }
@@ -109,8 +113,8 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
 
   function reserveTree(order: number, cpu: number): number {
     const tree = local[(cpu << 3) + Local.tree]!;
-    const from = tree >= 0 ? tree : Math.floor(trees / cpus) * cpu;
-    const start = from - (from % K.line);
+    const from = tree >= 0 ? tree : Math.imul(share, cpu);
+    const start = from & -K.line;
     const size = 1 << order;
     let frame = search(start, 1, near, Math.max(size, K.treeFrames / 16), K.treeFrames / 2, order, cpu);
     if (frame < 0) frame = search(start, 1, 2 * near, Math.max(size, K.treeFrames / 64), K.treeFrames - K.treeFrames / 16, order, cpu);
@@ -121,18 +125,38 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
 
   /** Reserves the first tree with low to high free frames that has a block, and takes it; -1 if there is none. */
   function search(start: number, first: number, end: number, low: number, high: number, order: number, cpu: number): number {
-    for (let i = first; i < end; i = (i + 1) | 0) {
-      const away = i % 2 === 0 ? i / 2 : -(i + 1) / 2;
-      const tree = (((start + away) % trees) + trees) % trees;
-      work[0]! += 1;
-      const free = treeFree[tree]!;
-      if (reserved[tree] !== 0 || free < low || free > high) continue;
-      const frame = lower.get(tree, tree << 7, order);
-      if (frame < 0) continue;
-      swap(cpu, tree, free - (1 << order), frame >>> 5);
-      return frame;
+    let frame = -1;
+    let i = first | 0;
+    for (; frame < 0 && (i = nextFit(start, i, end, low, high)) < end; i = (i + 1) | 0) {
+      const tree = treeAt(start, i);
+      frame = lower.get(tree, tree << 7, order);
+      if (frame >= 0) swap(cpu, tree, (treeFree[tree]! - (1 << order)) | 0, frame >>> 5);
     }
-    return -1;
+    work[0]! += i - first;
+    return frame;
+  }
+
+  /** The trees in the order of a search: start, start - 1, start + 1, start - 2, and so on, as on a ring. */
+  function treeAt(start: number, i: number): number {
+    let tree = (start + ((i >> 1) ^ -(i & 1))) | 0;
+    while (tree >= trees) tree = (tree - trees) | 0;
+    while (tree < 0) tree = (tree + trees) | 0;
+    return tree;
+  }
+
+  /** The first of them, from `first` on, that nobody has reserved and that has low to high free frames; `end` if there is none. */
+  function nextFit(start: number, first: number, end: number, low: number, high: number): number {
+    const from = start | 0;
+    const least = low | 0;
+    const most = high | 0;
+    const stop = end | 0;
+    let i = first | 0;
+    for (; i < stop; i = (i + 1) | 0) {
+      const tree = treeAt(from, i);
+      const free = treeFree[tree]!;
+      if (free >= least && free <= most && reserved[tree] === 0) break;
+    }
+    return i;
   }
 
   /** The CPU gives up its tree for another one, of whose free frames it knows. */
@@ -170,8 +194,11 @@ function create({ map, cpus }: PmmOptions): FrameAllocator {
     work[1]! += 1;
     const code = held.give(frame, order, K.maxOrder);
     if (code !== 0) return code;
-    if (order === 0) childFree[frame >>> 9] = childFree[frame >>> 9]! + 1;
-    else lower.count(frame, order, 1);
+    if (order === 0) {
+      const child = frame >>> 9;
+      childFree[child] = childFree[child]! + 1;
+      fullRows[child] = fullRows[child]! & ~(1 << ((frame >>> 5) & 15));
+    } else lower.give(frame, order);
     const base = cpu << 3;
     const tree = frame >>> K.treeShift;
     const size = 1 << order;

@@ -1,12 +1,12 @@
 /*
- * ns per call of docs/own-pmm/buddy.c (-DBUDDY) or kalloc.c (-DKALLOC) in C, the way own-pmm.mjs measures it: own-pmm FRAMES. Half of the frames are held; a random one is given back and another
- * taken in its place.
+ * ns per call of docs/own-pmm/buddy.c (-DBUDDY) or kalloc.c (-DKALLOC) in C, the way own-pmm.mjs measures it: own-pmm FRAMES BETWEEN. Half of the frames are held; a random one is given back and another
+ * taken in its place; then BETWEEN words are written.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
-#define PAIRS (1 << 12)
+#define PAIRS (1 << 10)
 #define WARM_UP 400
 #define ROUNDS 1501
 
@@ -32,7 +32,7 @@ static void start(unsigned frames) {
 #endif
 
 static unsigned state = 12345, slots[PAIRS];
-static volatile unsigned sink;
+static volatile unsigned sink, words[64];
 static unsigned draw(void) {
   unsigned x = state;
   x ^= x << 13;
@@ -52,18 +52,22 @@ static int order(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
   static double busy[ROUNDS], idle[ROUNDS];
-  unsigned frames = atoi(argv[1]), count = frames / 2;
+  unsigned frames = atoi(argv[1]), count = frames / 2, between = atoi(argv[2]);
   unsigned *held = malloc(frames * sizeof *held);
   start(frames);
   for (unsigned i = 0; i < count; i++) held[i] = take();
   for (int round = -WARM_UP; round < ROUNDS; round++) {
     for (int i = 0; i < PAIRS; i++) slots[i] = draw() % count;
     double a = now();
-    for (int i = 0; i < PAIRS; i++) sink = held[slots[i]], held[slots[i]] = sink;
+    for (int i = 0; i < PAIRS; i++) {
+      sink = held[slots[i]], held[slots[i]] = sink;
+      for (unsigned k = 0; k < between; k++) words[k & 63] = i;
+    }
     double b = now();
     for (int i = 0; i < PAIRS; i++) {
       give(held[slots[i]]);
       held[slots[i]] = take();
+      for (unsigned k = 0; k < between; k++) words[k & 63] = i;
     }
     double c = now();
     if (round >= 0) idle[round] = (b - a) / PAIRS, busy[round] = (c - b) / PAIRS;

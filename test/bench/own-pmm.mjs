@@ -3,7 +3,9 @@
  * compiled to WebAssembly, bare and with the account in front as a replay has it, and of the same C code compiled for this machine. Medians of rounds that are short enough to
  * lie between two switches of a busy machine; each number comes from a process of its own, the three in turn, three times. Without a C compiler the last one is missing.
  *
- * kalloc.c writes into each frame; over a large memory that is slower in linear memory than in a C program, without any call between (docs/own-pmm.md).
+ * kalloc.c writes into each frame, over a large memory into one that no cache holds. A loop of nothing but calls hides that: while one frame's line is fetched, the processor is several calls ahead, as far as the
+ * stores that wait for it leave room. The more compact the code the further, so such a loop compares how far ahead each side gets. The last case therefore writes some words that are cached between
+ * two pairs, on both sides, as a replay would; then neither gets ahead, and what is left is what a call costs more (docs/own-pmm.md).
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,13 +13,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** Allocator, memory, its frames, words written between two pairs. */
 const CASES = [
-  ['buddy', '16 MiB', 1 << 12],
-  ['buddy', '256 MiB', 1 << 16],
-  ['kalloc', '16 MiB', 1 << 12],
-  ['kalloc', '256 MiB', 1 << 16],
+  ['buddy', '16 MiB', 1 << 12, 0],
+  ['buddy', '256 MiB', 1 << 16, 0],
+  ['kalloc', '16 MiB', 1 << 12, 0],
+  ['kalloc', '256 MiB', 1 << 16, 0],
+  ['kalloc', '256 MiB', 1 << 16, 128],
 ];
-const PAIRS = 1 << 12;
+const PAIRS = 1 << 10;
 const WARM_UP = 400;
 const ROUNDS = 1501;
 const dist = (path) => new URL(`../../dist/${path}`, import.meta.url).href;
@@ -25,7 +29,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** ns per call; `what` is bare or account. */
-export async function callNs(allocator, what, frames) {
+export async function callNs(allocator, what, frames, between) {
   const { loadOwn } = await import(dist('core/pmm/own/load.js'));
   const { memoryMapFromSize } = await import(dist('core/pmm/memory-map.js'));
   const options = { map: memoryMapFromSize(frames * 4096), cpus: 1, seed: 1 };
@@ -44,15 +48,20 @@ export async function callNs(allocator, what, frames) {
     state[0] = x;
     return x >>> 0;
   };
+  const words = new Int32Array(128);
   const pairs = () => {
     for (let i = 0; i < PAIRS; i = (i + 1) | 0) {
       const slot = slots[i];
       free(held[slot], 0, 0);
       held[slot] = allocate(0, 1, 0, -1, 0);
+      for (let k = 0; k < between; k = (k + 1) | 0) words[k & 63] = i;
     }
   };
   const empty = () => {
-    for (let i = 0; i < PAIRS; i = (i + 1) | 0) held[slots[i]] = (held[slots[i]] + 0) | 0;
+    for (let i = 0; i < PAIRS; i = (i + 1) | 0) {
+      held[slots[i]] = (held[slots[i]] + 0) | 0;
+      for (let k = 0; k < between; k = (k + 1) | 0) words[k & 63] = i;
+    }
   };
   const time = (run) => {
     const start = process.hrtime.bigint();
@@ -87,12 +96,12 @@ export async function bench() {
       const gcc = spawnSync('gcc', ['-O2', `-D${allocator.toUpperCase()}`, '-o', program, ...sources], { stdio: ['ignore', 'ignore', 'inherit'] });
       if (gcc.status === 0) programs[allocator] = program;
     }
-    return CASES.map(([allocator, size, frames]) => {
+    return CASES.map(([allocator, size, frames, between]) => {
       const program = programs[allocator];
       const rounds = [1, 2, 3].map(() => [
-        inProcess(allocator, 'bare', frames),
-        inProcess(allocator, 'account', frames),
-        program === undefined ? NaN : Number(execFileSync(program, [String(frames)])),
+        inProcess(allocator, 'bare', frames, between),
+        inProcess(allocator, 'account', frames, between),
+        program === undefined ? NaN : Number(execFileSync(program, [String(frames), String(between)])),
       ]);
       const [bare, account, c] = [0, 1, 2].map((i) => median(rounds.map((round) => round[i])));
       const values = {
@@ -100,7 +109,7 @@ export async function bench() {
         'wasm, in a replay': account,
         ...(program === undefined ? {} : { 'in C': c, 'over C': median(rounds.map((round) => round[1] - round[2])) }),
       };
-      return { name: `a call of ${allocator}.c, ${size}`, unit: 'ns', values };
+      return { name: `a call of ${allocator}.c, ${size}${between === 0 ? '' : `, ${between} words written between two pairs`}`, unit: 'ns', values };
     });
   } finally {
     rmSync(space, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 /*
- * ns per pair of free and allocate in C, the way pmm.mjs measures it: pmm-yardstick STRATEGY PERCENT.
+ * ns per pair of free and allocate in C, the way pmm.mjs measures it: pmm-yardstick STRATEGY PERCENT [kept]. With a third argument every frame that is handed out is marked, a free looks for the mark, and both
+ * are counted: what framewalk asks of each strategy.
  * Compiled with -I of a folder whose core.h has pinit, pmm_get and pmm_put over NFR frames (strategies 0-3: bitmap next fit, stack, buddy, buddy with
  * a per-CPU list).
  */
@@ -13,6 +14,37 @@
 
 static u32 held[NFR], slots[PAIRS], state = 12345;
 static volatile u32 sink;
+static u32 marks[NFR / 32];
+static double takes, gives;
+
+static u32 take(void) {
+  u32 frame = pmm_get();
+  takes += 1;
+  if (frame != NONE) marks[frame >> 5] |= 1u << (frame & 31);
+  return frame;
+}
+static int give(u32 frame) {
+  u32 bit = 1u << (frame & 31);
+  gives += 1;
+  if (frame >= NFR || !(marks[frame >> 5] & bit)) return -1;
+  marks[frame >> 5] &= ~bit;
+  pmm_put(frame);
+  return 0;
+}
+static void keep_pairs(void) {
+  for (int i = 0; i < PAIRS; i++) {
+    u32 slot = slots[i];
+    sink = give(held[slot]);
+    held[slot] = take();
+  }
+}
+static void pairs(void) {
+  for (int i = 0; i < PAIRS; i++) {
+    u32 slot = slots[i];
+    pmm_put(held[slot]);
+    held[slot] = pmm_get();
+  }
+}
 
 static u32 draw(void) {
   u32 x = state;
@@ -36,14 +68,14 @@ int main(int argc, char **argv) {
   if (argc < 3) return 2;
   pinit(atoi(argv[1]));
   u32 all = 0, frame;
-  while ((frame = pmm_get()) != NONE) held[all++] = frame;
+  while ((frame = take()) != NONE) held[all++] = frame;
   u32 count = (u32)((double)all * atoi(argv[2]) / 100);
   for (u32 i = all - 1; i > 0; i--) {
     u32 j = draw() % (i + 1), f = held[i];
     held[i] = held[j];
     held[j] = f;
   }
-  for (u32 i = count; i < all; i++) pmm_put(held[i]);
+  for (u32 i = count; i < all; i++) give(held[i]);
   for (int round = -WARM_UP; round < ROUNDS; round++) {
     for (int i = 0; i < PAIRS; i++) slots[i] = draw() % count;
     double a = now();
@@ -53,11 +85,8 @@ int main(int argc, char **argv) {
       held[slot] = sink;
     }
     double b = now();
-    for (int i = 0; i < PAIRS; i++) {
-      u32 slot = slots[i];
-      pmm_put(held[slot]);
-      held[slot] = pmm_get();
-    }
+    if (argc > 3) keep_pairs();
+    else pairs();
     double c = now();
     if (round < 0) continue;
     idle[round] = (b - a) / PAIRS;
