@@ -109,21 +109,25 @@ export function makeHistory({ seed, utilisation, churn }: DrawnAgeing, frames: A
     }
   }
 
+  /** One life grows by a few blocks, up to so many frames held by all; false when there is not even a frame. */
+  function growSome(until: number): boolean {
+    const turn = draw(AT_ONCE);
+    let life = growing[turn];
+    if (life === undefined || life.wanted <= 0) {
+      life = begin();
+      growing[turn] = life;
+    }
+    for (let batch = 1 << draw(BATCHES); batch > 0 && life.wanted > 0 && held < until; batch--) {
+      const most = Math.min(life.wanted, until - held);
+      const wished = life.kind === FrameKind.movable ? 0 : Math.min(draw(KERNEL_ORDERS), 31 - Math.clz32(most));
+      if (!take(life, wished, 0)) return false;
+    }
+    return true;
+  }
+
   /** Lets lives grow until so many frames are held, or none is to be had. */
   function fill(until: number): void {
-    while (held < until) {
-      const turn = draw(AT_ONCE);
-      let life = growing[turn];
-      if (life === undefined || life.wanted <= 0) {
-        life = begin();
-        growing[turn] = life;
-      }
-      for (let batch = 1 << draw(BATCHES); batch > 0 && life.wanted > 0 && held < until; batch--) {
-        const most = Math.min(life.wanted, until - held);
-        const wished = life.kind === FrameKind.movable ? 0 : Math.min(draw(KERNEL_ORDERS), 31 - Math.clz32(most));
-        if (!take(life, wished, 0)) return;
-      }
-    }
+    while (held < until && growSome(until));
   }
 
   /** Ends lives, each as likely, until so many frames are held; the last one only in part. */
