@@ -10,6 +10,7 @@
  * Not done here: copying deposited tables (the policy deposits for the large leaves it copies); sharing of tables between parent and child.
  */
 import { EEXIST, EINVAL, ENOMEM, EPERM, ESRCH } from '../arch.js';
+import { reserveInt32 } from '../reserve.js';
 import { Cell, type Store } from './store.js';
 import type { Walk } from './walk.js';
 
@@ -24,6 +25,11 @@ export function makeSpace(store: Store, walk: Walk) {
   const RW_SHARED = RW | SHARED;
   const LARGE_LEAVES = Cell.largeLeaves;
   const PID_LIMIT = Cell.pidLimit;
+  const FETCHED = Cell.fetched;
+  /** The slab, both words of an entry at a time. */
+  const both = new Float64Array(pt.buffer);
+  /** The two words of each entry taken out of the leaf table that is being emptied. */
+  const taken = reserveInt32(2 * ENTRIES);
 
   function createSpace(pid: number): number {
     if (!Number.isInteger(pid) || pid < 0 || pid >= MAX_SPACES) return EINVAL;
@@ -41,40 +47,74 @@ export function makeSpace(store: Store, walk: Walk) {
     return 0;
   }
 
-  /** Empties word w of a leaf table's bitmap. */
-  function dropWord(t: number, w: number): void {
+  /** Takes the entries of word w out of a leaf table, behind the n taken so far; how many there are then. */
+  function takeWord(t: number, w: number, n: number): number {
     const bi = (t + BITMAP + w) | 0;
     let b = pt[bi];
     pt[bi] = 0;
     while (b !== 0) {
       const q = (t + (((w << 5) + 31 - Math.clz32(b & -b)) << 1)) | 0;
       b &= b - 1;
-      const flags = pt[q];
-      const frame = pt[(q + 1) | 0];
-      pt[q] = 0;
-      pt[(q + 1) | 0] = 0;
-      dropped(frame, flags, 1);
+      taken[n << 1] = pt[q];
+      taken[(n << 1) | 1] = pt[(q + 1) | 0];
+      both[q >>> 1] = 0;
+      n = (n + 1) | 0;
     }
+    return n;
+  }
+
+  /**
+   * Empties a leaf table. The entries are taken out first: what becomes of a frame cannot be predicted, and a wrong guess would throw away the loads of the
+   * entries that follow, which are mostly outside the caches.
+   */
+  function dropLeaves(t: number): void {
+    let sum = pt[(t + SUMMARY) | 0];
+    let n = 0;
+    while (sum !== 0) {
+      const w = (31 - Math.clz32(sum & -sum)) << GROUP_SHIFT;
+      sum &= sum - 1;
+      for (let k = 0; k < GROUP; k++) n = takeWord(t, (w + k) | 0, n);
+    }
+    for (let i = 0; i < n; i = (i + 1) | 0) dropped(taken[(i << 1) | 1], taken[i << 1], 1);
+  }
+
+  /**
+   * Looks at the heads of the tables that word w of t leads to. Each lies on a page of its own, mostly outside the caches: here the processor waits for all of
+   * them at once, not for one after the other.
+   */
+  function fetchTables(t: number, w: number): void {
+    let b = pt[(t + BITMAP + w) | 0];
+    let any = 0;
+    while (b !== 0) {
+      const q = (t + (((w << 5) + 31 - Math.clz32(b & -b)) << 1)) | 0;
+      b &= b - 1;
+      if ((pt[q] & P_PS) !== P) continue;
+      const c = tableOf[pt[(q + 1) | 0]];
+      any |= pt[(c + SUMMARY) | 0] | pt[(c + BITMAP) | 0];
+    }
+    state[FETCHED] = any;
   }
 
   /** Empties and frees table t and everything below it. */
   function dropTable(t: number, level: number, pid: number): void {
-    let sum = pt[(t + SUMMARY) | 0];
+    if (level === 1) dropLeaves(t);
+    else dropInner(t, level, pid);
     pt[(t + SUMMARY) | 0] = 0;
-    while (sum !== 0) {
-      const s = 31 - Math.clz32(sum & -sum);
-      sum &= sum - 1;
-      const w = s << GROUP_SHIFT;
-      for (let k = 0; k < GROUP; k++) {
-        if (level === 1) dropWord(t, (w + k) | 0);
-        else dropInnerWord(t, (w + k) | 0, level, pid);
-      }
-    }
     pt[(t + COUNT) | 0] = 0;
     release(t, level, pid);
   }
 
+  function dropInner(t: number, level: number, pid: number): void {
+    let sum = pt[(t + SUMMARY) | 0];
+    while (sum !== 0) {
+      const w = (31 - Math.clz32(sum & -sum)) << GROUP_SHIFT;
+      sum &= sum - 1;
+      for (let k = 0; k < GROUP; k++) dropInnerWord(t, (w + k) | 0, level, pid);
+    }
+  }
+
   function dropInnerWord(t: number, w: number, level: number, pid: number): void {
+    fetchTables(t, w);
     const bi = (t + BITMAP + w) | 0;
     let b = pt[bi];
     pt[bi] = 0;
@@ -169,6 +209,7 @@ export function makeSpace(store: Store, walk: Walk) {
   }
 
   function copyInnerWord(t: number, n: number, w: number, level: number, pid: number): void {
+    fetchTables(t, w);
     let b = pt[(t + BITMAP + w) | 0];
     pt[(n + BITMAP + w) | 0] = b;
     while (b !== 0) {

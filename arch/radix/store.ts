@@ -44,6 +44,8 @@ export const enum Cell {
   notify = 10,
   clear = 11,
   set = 12,
+  /** Keeps what was looked at only to have it in the caches from being left out by the compiler. */
+  fetched = 13,
   length = 64,
 }
 

@@ -75,7 +75,7 @@ function freeKernelHeap(): KernelHeap {
 export function makeMachine(options: MachineOptions) {
   const rejections = makeRejections();
   const frames = makeFrames(options.pmm, options.map, rejections.event);
-  const { ref, use, put } = frames;
+  const { ref, use, put, release } = frames;
 
   const zeroFrame = frames.take(Use.kernel, FrameKind.unmovable, -1, -1);
   /** The space whose leaves are being dropped; -1: the kernel's, whose frames are nobody's; -2: one that ends, whose resident pages need no count. */
@@ -84,19 +84,23 @@ export function makeMachine(options: MachineOptions) {
   const rss = reserveInt32(MAX_SPACES * 8);
   const rssPeak = reserveInt32(MAX_SPACES * 8);
 
+  // Leaves of the zero page hold nothing. They are mixed with others at random, so that is added as a number, not branched on.
   function dropped(f: number): void {
     const s = dropping[0]!;
-    if (f === zeroFrame || s === -1) return;
+    if (s === -1) return;
+    const hold = +(f !== zeroFrame);
     if (s >= 0) {
       const b = s << 3;
       const u = b | use[f]!;
-      rss[u] = (rss[u]! - 1) | 0;
-      rss[b] = (rss[b]! - 1) | 0;
+      rss[u] = (rss[u]! - hold) | 0;
+      rss[b] = (rss[b]! - hold) | 0;
     }
-    put(f);
+    const r = (ref[f]! - hold) | 0;
+    if (r > 0) ref[f] = r;
+    else release(f);
   }
   function copied(f: number): void {
-    if (f !== zeroFrame) ref[f] = (ref[f]! + 1) | 0;
+    ref[f] = (ref[f]! + +(f !== zeroFrame)) | 0;
   }
 
   const rules = options.rules ?? PLAIN;
