@@ -29,9 +29,12 @@ export function quoted(word: string): string {
 
 const isAbsolute = (path: string): boolean => /^(?:[\\/]|[A-Za-z]:[\\/]|\.\.[\\/]|~[\\/])/.test(path);
 
+const fileName = (path: string): string => (isAbsolute(path) ? path.replace(/^.*[\\/](?=[^\\/])/s, '') : path);
+
+/** Lists, such as of modules or of the files of a machine, are of paths each. */
 function withoutFolders(word: string): string {
   const [, option = '', value = word] = /^(--?[\w-]+=)(.*)$/s.exec(word) ?? [];
-  return isAbsolute(value) ? option + value.replace(/^.*[\\/](?=[^\\/])/s, '') : word;
+  return option + value.split(',').map(fileName).join(',');
 }
 
 /** The same command on every machine that repeats the run. */

@@ -17,6 +17,7 @@ export const runCommand: Command = {
     ['framewalk run gcc.fwt bash.fwt --pmm buddy --heap recorded --memory 512MiB --out small', 'two traces on one configuration'],
     ['framewalk run events.perf.txt.gz --strict', 'what perf script printed, read as it is'],
     ['framewalk run gcc.fwt --pmm buddy,./mine.wasm --memory 1GiB', 'a PMM of your own beside one of framewalk'],
+    ['framewalk run gcc.fwt --memory 1GiB --age fresh,1:0.6:3 --repeat 8', 'fresh memory beside one that others have used, and what becomes of it'],
     ['framewalk run --matrix nightly.yaml --seed 7', 'options from a file, one of them overridden'],
     ['framewalk run gcc.fwt --json | jq .cells[0].metrics.frames_peak', 'for programs'],
   ],

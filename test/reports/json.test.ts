@@ -109,6 +109,10 @@ describe('the portable command line', () => {
     ['framewalk run --memmap=/etc/map.txt --out=/tmp/x --json t.fwt', 'framewalk run --memmap=map.txt t.fwt'],
     ["framewalk run '/a b/it'\\''s here.fwt'", "framewalk run 'it'\\''s here.fwt'"],
     ['framewalk run "C:\\\\dir\\\\t.fwt"', 'framewalk run t.fwt'],
+    [
+      'framewalk run --age fresh,/proc/buddyinfo,/proc/pagetypeinfo --pmm=buddy,/a/mine.wasm t.fwt',
+      'framewalk run --age fresh,buddyinfo,pagetypeinfo --pmm=buddy,mine.wasm t.fwt',
+    ],
     ['framewalk run --pmm bitmap,buddy -o', 'framewalk run --pmm bitmap,buddy'],
   ])('%s', (command, expected) => {
     expect(portableCommand(command)).toBe(expected);
