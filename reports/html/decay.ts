@@ -67,7 +67,8 @@ export const decaySection: Section = {
   note: (trace) => {
     const [{ cell }] = trace.strategies;
     if (cell.rounds.length < 2) return null;
-    return `${cell.rounds.length} rounds${/^[^,]*:/.test(cell.config.age) ? '; the aged memory lives on between them' : ''}`;
+    const lives = trace.strategies.some((strategy) => strategy.cell.config.age.includes(':'));
+    return `${cell.rounds.length} rounds${lives ? '; aged memory lives on between them' : ''}`;
   },
   nothing: 'Replayed once.',
   body,

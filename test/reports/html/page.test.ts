@@ -70,7 +70,7 @@ describe('report.html', () => {
     }));
     const text = reportHtml(worn, sampleMetrics);
     const decay = withoutTags(section(text, 'decay'));
-    expect(decay).toContain('3 rounds; the aged memory lives on between them');
+    expect(decay).toContain('3 rounds; aged memory lives on between them');
     expect(decay).toContain('Ranges that cover 99 % of what is mapped');
     expect(section(text, 'decay')).toContain('Unusable at 2 MiB, after the round; at the end');
     expect(decay).toMatch(/bitmap 0\.001 0\.003 0\.999 0\.997 10 30 1\.00 3\.00/);
