@@ -76,8 +76,7 @@ describe('run', () => {
     );
     for (const cell of results('aged-one')) expect(cell).toMatchObject({ repeat: '3', minor_faults_count: '288', cow_breaks_count: '96' });
     const report = readFileSync(join(folder, 'aged-one', 'report.html'), 'utf8');
-    for (const text of ['Round after round', '3 rounds; aged memory lives on between them', '50 % in use, 2 rounds of churn'])
-      expect(report).toContain(text);
+    for (const text of ['Round after round', '3 rounds; aged memory lives on between them', '50 % in use, 2 rounds of churn']) expect(report).toContain(text);
   });
 
   it('takes memory as the files of a machine say, also from beside a matrix file', async () => {
