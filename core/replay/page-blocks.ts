@@ -8,23 +8,36 @@ import { FrameKind } from '../../arch/arch.js';
 import { Flag, Op } from '../../traces/event.js';
 import type { Trace } from '../../traces/event.js';
 import { IntMap } from '../int-map.js';
+import { FrameSet } from './frame-set.js';
 import { Use } from '../vmm/frames.js';
 import type { Machine } from '../vmm/machine.js';
 
 /** Largest order of a recorded block that is looked at. */
 const MOST = 20;
 
-/** Blocks that are live in a recording: recorded first frame -> order. Those aligned to their size, as a kernel's are, can be cut. */
+/** Blocks that are live in a recording, disjoint: recorded first frame -> order. Those aligned to their size, as a kernel's are, can be cut. */
 export class RecordedBlocks {
   private readonly orders = new IntMap(256);
+  private readonly frames = new FrameSet();
 
   /** Order of the live block that begins at a frame, or -1. */
   orderAt(frame: number): number {
     return this.orders.get(frame, -1);
   }
 
+  /** A block of frames none of which is live. */
   put(frame: number, order: number): void {
     this.orders.set(frame, order);
+    this.frames.add(frame, order);
+  }
+
+  /** Lets `give` take what is live of a block that is handed out: all of it was freed, though no event says so. */
+  vacate(frame: number, order: number, give: (frame: number, order: number) => void): void {
+    if (!this.frames.hasAny(frame, order)) return;
+    give(frame, order);
+    if (!this.frames.hasAny(frame, order)) return;
+    // Blocks that are not aligned, or this one is not: they reach into each other.
+    for (const block of this.list()) if (block.frame < frame + 2 ** order && frame < block.frame + 2 ** block.order) give(block.frame, block.order);
   }
 
   /** Every live block, by ascending frame. */
@@ -42,6 +55,7 @@ export class RecordedBlocks {
     // As it was handed out, aligned or not.
     if (this.orderAt(frame) === order) {
       this.orders.delete(frame);
+      this.frames.delete(frame, order);
       return frame;
     }
     for (let k = frame % 2 ** order === 0 ? order : MOST + 1; k <= MOST; k++) {
@@ -54,12 +68,21 @@ export class RecordedBlocks {
         const upper = at + 2 ** half;
         const stays = frame >= upper ? at : upper;
         if (frame >= upper) at = upper;
-        this.put(stays, half);
+        this.orders.set(stays, half);
         kept(stays, head);
       }
+      this.frames.delete(frame, order);
       return head;
     }
     return -1;
+  }
+
+  /** The live blocks that begin in a block. */
+  partsOf(frame: number, order: number): EarlierBlock[] {
+    const parts: EarlierBlock[] = [];
+    if (order === 0 || !this.frames.hasAny(frame, order)) return parts;
+    for (let f = frame; f < frame + 2 ** order; f++) if (this.orderAt(f) >= 0) parts.push({ frame: f, order: this.orderAt(f) });
+    return parts;
   }
 }
 
@@ -81,8 +104,8 @@ export function makePageBlocks(machine: Machine) {
     const kind = (flags & Flag.movable) !== 0 ? FrameKind.movable : (flags & Flag.reclaimable) !== 0 ? FrameKind.reclaimable : FrameKind.unmovable;
     if (!(order >= 0 && order <= MOST)) return 0;
     const first = frames.takeBlock(order, kind === FrameKind.movable ? Use.movable : Use.kernel, kind, -1);
-    // What is handed out again was freed, though no event says so.
-    release(recorded, order);
+    refused.delete(recorded);
+    live.vacate(recorded, order, release);
     if (first < 0) {
       refused.set(recorded, order);
       return 0;
@@ -113,7 +136,7 @@ export function makePageBlocks(machine: Machine) {
   function release(recorded: number, order: number): number {
     if (refused.delete(recorded)) return 1;
     const head = live.take(recorded, order, keep);
-    if (head < 0) return order > 0 ? releaseParts(recorded, order) : 0;
+    if (head < 0) return releaseParts(recorded, order);
     const first = places.get(head, 0) + recorded - head;
     if (live.orderAt(head) < 0) places.delete(head);
     frames.releaseBlock(first, order);
@@ -122,12 +145,9 @@ export function makePageBlocks(machine: Machine) {
 
   /** A block whose frames are live in smaller ones. */
   function releaseParts(recorded: number, order: number): number {
-    let n = 0;
-    for (let f = recorded; f < recorded + 2 ** order; f++) {
-      const part = live.orderAt(f);
-      if (part >= 0) n += release(f, part);
-    }
-    return n > 0 ? 1 : 0;
+    const parts = live.partsOf(recorded, order);
+    for (const part of parts) release(part.frame, part.order);
+    return parts.length > 0 ? 1 : 0;
   }
 
   return { allocate, release, takeEarlier, releaseAll };
@@ -148,23 +168,26 @@ export function earlierBlocks(trace: Trace): readonly EarlierBlock[] | null {
   const live = new RecordedBlocks();
   const earlier: EarlierBlock[] = [];
   /** Frames that an event named before: a later free of them, of which no allocation was seen, tells of a lost event instead. */
-  const seen = new IntMap(256);
+  const seen = new FrameSet();
   const nothing = (): void => undefined;
+  /** Takes what is live of a block; false when nothing is. */
+  const take = (frame: number, order: number): boolean => {
+    if (live.take(frame, order, nothing) >= 0) return true;
+    const parts = live.partsOf(frame, order);
+    for (const part of parts) live.take(part.frame, part.order, nothing);
+    return parts.length > 0;
+  };
   for (const { length, op, addrHi, addrLo, arg } of trace.blocks()) {
     for (let i = 0; i < length; i++) {
       if (op[i] !== Op.page_alloc && op[i] !== Op.page_free) continue;
       const frame = addrHi[i]! * 1073741824 + addrLo[i]!;
       const order = arg[i]!;
       if (!(order >= 0 && order <= MOST)) continue;
-      const known = live.take(frame, order, nothing) >= 0;
-      if (op[i] === Op.page_free) {
-        if (!known && seen.get(frame, 0) === 0) earlier.push({ frame, order });
-        seen.set(frame, 1);
-        continue;
-      }
-      seen.set(frame, 1);
-      if (!known && order > 0) for (let f = frame; f < frame + 2 ** order; f++) if (live.orderAt(f) >= 0) live.take(f, live.orderAt(f), nothing);
-      live.put(frame, order);
+      if (op[i] === Op.page_alloc) {
+        live.vacate(frame, order, take);
+        live.put(frame, order);
+      } else if (!take(frame, order) && !seen.hasAny(frame, order)) earlier.push({ frame, order });
+      seen.add(frame, order);
     }
   }
   return earlier.sort((a, b) => a.frame - b.frame);

@@ -9,6 +9,7 @@ import type { Ageing } from '../../../core/pmm/ageing/ageing.js';
 import { pmms } from '../../../core/pmm/registry.js';
 import { memoryMapFromSize } from '../../../core/pmm/memory-map.js';
 import { runCell } from '../../../core/replay/cell.js';
+import { FrameSet } from '../../../core/replay/frame-set.js';
 import { earlierBlocks } from '../../../core/replay/page-blocks.js';
 import { Flag, Op } from '../../../traces/event.js';
 import { openFwt } from '../../../traces/fwt.js';
@@ -113,6 +114,43 @@ describe.each(pmms.names())('on %s', (pmm) => {
         expect(metrics['alloc_failures_count']).toBe(0);
       }),
       { seed: 4712, numRuns: 5 },
+    );
+  });
+});
+
+describe('frames that no kernel could have handed out', () => {
+  const wild = fc.record({ free: fc.boolean(), order: fc.nat(4), place: fc.nat(24), type: fc.constantFrom(Flag.movable, Flag.unmovable) });
+
+  it('blocks that reach into each other, aligned or not: none is lost, and all come back at the end of a round', () => {
+    fc.assert(
+      fc.property(fc.array(wild, { minLength: 1, maxLength: 60, size: 'max' }), fc.constantFrom('buddy', 'free-stack', 'bitmap'), (choices, pmm) => {
+        const events = choices.map(
+          ({ free, order, place, type }): Fields => ({ op: free ? Op.page_free : Op.page_alloc, pid: 7, addr: place, arg: order, flags: type }),
+        );
+        const { metrics, rounds } = replayed(events, { spec: { pmm, verify: false, repeat: 2, audit: 1 } });
+        expect(rounds.map((row) => row.frames_end - base)).toEqual([0, 0]);
+        expect(metrics['frames_end']! - base).toBe(0);
+      }),
+      { seed: 4713, numRuns: 60 },
+    );
+  });
+
+  it('a set of frames is what a Set is', () => {
+    const range = fc.record({ add: fc.boolean(), frame: fc.oneof(fc.nat(200), fc.constant(2 ** 40 - 3)), order: fc.nat(7) });
+    fc.assert(
+      fc.property(fc.array(range, { maxLength: 40 }), range, (steps, { frame, order }) => {
+        const [set, model] = [new FrameSet(), new Set<number>()];
+        for (const step of steps) {
+          if (step.add) set.add(step.frame, step.order);
+          else set.delete(step.frame, step.order);
+          for (let f = step.frame; f < step.frame + 2 ** step.order; f++) {
+            if (step.add) model.add(f);
+            else model.delete(f);
+          }
+        }
+        expect(set.hasAny(frame, order)).toBe(Array.from({ length: 2 ** order }, (_, i) => frame + i).some((f) => model.has(f)));
+      }),
+      { seed: 4714, numRuns: 300 },
     );
   });
 });
