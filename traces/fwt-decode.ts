@@ -193,18 +193,18 @@ function decodeDoubles(
   step: number,
 ): void {
   if (encoding === Encoding.offset) {
-    if (width === 1) doublesFrom8(t, v.u8, at, n, base);
-    else if (width === 2) doublesFrom16(t, v.u16, at >> 1, n, base);
+    if (width === 1) doublesFrom8(t, v.u8, v.u32, at, n, base);
+    else if (width === 2) doublesFrom16(t, v.u16, v.u32, at >> 1, n, base);
     else doublesFrom32(t, v.u32, at >> 2, n, base);
   } else if (encoding === Encoding.delta) {
     if (width === 0) doublesByStep(t, n, base, step);
-    else if (width === 1) doublesByDelta8(t, v.u8, at, n, base, step);
+    else if (width === 1) doublesByDelta8(t, v.u8, v.u32, at, n, base, step);
     else if (width === 2) doublesByDelta16(t, v.u16, at >> 1, n, base, step);
     else doublesByDelta32(t, v.u32, at >> 2, n, base, step);
   } else if (encoding === Encoding.dictionary) {
     const table = v.f64.slice(at >> 3, (at >> 3) + count);
-    if (width === 1) doublesByTable8(t, v.u8, at + count * 8, n, table);
-    else doublesByTable16(t, v.u16, (at + count * 8) >> 1, n, table);
+    if (width === 1) doublesByTable8(t, v.u8, v.u32, at + count * 8, n, table);
+    else doublesByTable16(t, v.u16, v.u32, (at + count * 8) >> 1, n, table);
   } else if (encoding === Encoding.sparse) {
     t.fill(0, 0, n);
     for (let i = 0; i < count; i++) t[v.u16[((at + count * 8) >> 1) + i] as number] = v.f64[(at >> 3) + i] as number;
@@ -224,18 +224,18 @@ function decodeIntegers(
   step: number,
 ): void {
   if (encoding === Encoding.offset) {
-    if (width === 1) integersFrom8(t, v.u8, at, n, base | 0);
-    else if (width === 2) integersFrom16(t, v.u16, at >> 1, n, base | 0);
+    if (width === 1) integersFrom8(t, v.u8, v.u32, at, n, base | 0);
+    else if (width === 2) integersFrom16(t, v.u16, v.u32, at >> 1, n, base | 0);
     else integersFrom32(t, v.u32, at >> 2, n, base | 0);
   } else if (encoding === Encoding.delta) {
     if (width === 0) integersByStep(t, n, base | 0, step | 0);
-    else if (width === 1) integersByDelta8(t, v.u8, at, n, base | 0, step | 0);
+    else if (width === 1) integersByDelta8(t, v.u8, v.u32, at, n, base | 0, step | 0);
     else if (width === 2) integersByDelta16(t, v.u16, at >> 1, n, base | 0, step | 0);
     else integersByDelta32(t, v.u32, at >> 2, n, base | 0, step | 0);
   } else if (encoding === Encoding.dictionary) {
     const table = Int32Array.from(v.f64.subarray(at >> 3, (at >> 3) + count));
-    if (width === 1) integersByTable8(t, v.u8, at + count * 8, n, table);
-    else integersByTable16(t, v.u16, (at + count * 8) >> 1, n, table);
+    if (width === 1) integersByTable8(t, v.u8, v.u32, at + count * 8, n, table);
+    else integersByTable16(t, v.u16, v.u32, (at + count * 8) >> 1, n, table);
   } else if (encoding === Encoding.sparse) {
     t.fill(0, 0, n);
     for (let i = 0; i < count; i++) t[v.u16[((at + count * 8) >> 1) + i] as number] = v.f64[(at >> 3) + i] as number;
@@ -244,26 +244,27 @@ function decodeIntegers(
 }
 
 // The rows that do not fill a turn of four come first: after a long loop, code that was compiled while it ran knows nothing and would be thrown away each time.
-function doublesFrom8(t: Float64Array, s: Uint8Array, at: number, n: number, base: number): void {
+function doublesFrom8(t: Float64Array, s: Uint8Array, words: Uint32Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = base + (s[j] as number);
-    t[i + 1] = base + (s[j + 1] as number);
-    t[i + 2] = base + (s[j + 2] as number);
-    t[i + 3] = base + (s[j + 3] as number);
+    const w = words[(at + i) >> 2] as number;
+    t[i] = base + (w & 255);
+    t[i + 1] = base + ((w >>> 8) & 255);
+    t[i + 2] = base + ((w >>> 16) & 255);
+    t[i + 3] = base + (w >>> 24);
   }
 }
-function doublesFrom16(t: Float64Array, s: Uint16Array, at: number, n: number, base: number): void {
+function doublesFrom16(t: Float64Array, s: Uint16Array, words: Uint32Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = base + (s[at + i] as number);
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = base + (s[j] as number);
-    t[i + 1] = base + (s[j + 1] as number);
-    t[i + 2] = base + (s[j + 2] as number);
-    t[i + 3] = base + (s[j + 3] as number);
+    const w = words[(at + i) >> 1] as number;
+    const x = words[((at + i) >> 1) + 1] as number;
+    t[i] = base + (w & 65535);
+    t[i + 1] = base + (w >>> 16);
+    t[i + 2] = base + (x & 65535);
+    t[i + 3] = base + (x >>> 16);
   }
 }
 function doublesFrom32(t: Float64Array, s: Uint32Array, at: number, n: number, base: number): void {
@@ -280,10 +281,27 @@ function doublesFrom32(t: Float64Array, s: Uint32Array, at: number, n: number, b
 function doublesByStep(t: Float64Array, n: number, base: number, step: number): void {
   for (let i = 0; i < n; i++) t[i] = base + i * step;
 }
-function doublesByDelta8(t: Float64Array, s: Uint8Array, at: number, n: number, base: number, step: number): void {
+function doublesByDelta8(t: Float64Array, s: Uint8Array, words: Uint32Array, at: number, n: number, base: number, step: number): void {
   let sum = base;
   t[0] = base;
-  for (let i = 1; i < n; i++) {
+  const whole = n & ~3;
+  const head = whole === 0 ? n : 4;
+  for (let i = 1; i < head; i++) {
+    sum += step + (s[at + i] as number);
+    t[i] = sum;
+  }
+  for (let i = 4; i < whole; i += 4) {
+    const w = words[(at + i) >> 2] as number;
+    sum += step + (w & 255);
+    t[i] = sum;
+    sum += step + ((w >>> 8) & 255);
+    t[i + 1] = sum;
+    sum += step + ((w >>> 16) & 255);
+    t[i + 2] = sum;
+    sum += step + (w >>> 24);
+    t[i + 3] = sum;
+  }
+  for (let i = Math.max(head, whole); i < n; i++) {
     sum += step + (s[at + i] as number);
     t[i] = sum;
   }
@@ -304,49 +322,51 @@ function doublesByDelta32(t: Float64Array, s: Uint32Array, at: number, n: number
     t[i] = sum;
   }
 }
-function doublesByTable8(t: Float64Array, s: Uint8Array, at: number, n: number, table: Float64Array): void {
+function doublesByTable8(t: Float64Array, s: Uint8Array, words: Uint32Array, at: number, n: number, table: Float64Array): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = table[s[j] as number] as number;
-    t[i + 1] = table[s[j + 1] as number] as number;
-    t[i + 2] = table[s[j + 2] as number] as number;
-    t[i + 3] = table[s[j + 3] as number] as number;
+    const w = words[(at + i) >> 2] as number;
+    t[i] = table[w & 255] as number;
+    t[i + 1] = table[(w >>> 8) & 255] as number;
+    t[i + 2] = table[(w >>> 16) & 255] as number;
+    t[i + 3] = table[w >>> 24] as number;
   }
 }
-function doublesByTable16(t: Float64Array, s: Uint16Array, at: number, n: number, table: Float64Array): void {
+function doublesByTable16(t: Float64Array, s: Uint16Array, words: Uint32Array, at: number, n: number, table: Float64Array): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = table[s[j] as number] as number;
-    t[i + 1] = table[s[j + 1] as number] as number;
-    t[i + 2] = table[s[j + 2] as number] as number;
-    t[i + 3] = table[s[j + 3] as number] as number;
+    const w = words[(at + i) >> 1] as number;
+    const x = words[((at + i) >> 1) + 1] as number;
+    t[i] = table[w & 65535] as number;
+    t[i + 1] = table[w >>> 16] as number;
+    t[i + 2] = table[x & 65535] as number;
+    t[i + 3] = table[x >>> 16] as number;
   }
 }
 
-function integersFrom8(t: Int32Array, s: Uint8Array, at: number, n: number, base: number): void {
+function integersFrom8(t: Int32Array, s: Uint8Array, words: Uint32Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = (base + (s[at + i] as number)) | 0;
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = (base + (s[j] as number)) | 0;
-    t[i + 1] = (base + (s[j + 1] as number)) | 0;
-    t[i + 2] = (base + (s[j + 2] as number)) | 0;
-    t[i + 3] = (base + (s[j + 3] as number)) | 0;
+    const w = words[(at + i) >> 2] as number;
+    t[i] = (base + (w & 255)) | 0;
+    t[i + 1] = (base + ((w >>> 8) & 255)) | 0;
+    t[i + 2] = (base + ((w >>> 16) & 255)) | 0;
+    t[i + 3] = (base + (w >>> 24)) | 0;
   }
 }
-function integersFrom16(t: Int32Array, s: Uint16Array, at: number, n: number, base: number): void {
+function integersFrom16(t: Int32Array, s: Uint16Array, words: Uint32Array, at: number, n: number, base: number): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = (base + (s[at + i] as number)) | 0;
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = (base + (s[j] as number)) | 0;
-    t[i + 1] = (base + (s[j + 1] as number)) | 0;
-    t[i + 2] = (base + (s[j + 2] as number)) | 0;
-    t[i + 3] = (base + (s[j + 3] as number)) | 0;
+    const w = words[(at + i) >> 1] as number;
+    const x = words[((at + i) >> 1) + 1] as number;
+    t[i] = (base + (w & 65535)) | 0;
+    t[i + 1] = (base + (w >>> 16)) | 0;
+    t[i + 2] = (base + (x & 65535)) | 0;
+    t[i + 3] = (base + (x >>> 16)) | 0;
   }
 }
 function integersFrom32(t: Int32Array, s: Uint32Array, at: number, n: number, base: number): void {
@@ -367,10 +387,27 @@ function integersByStep(t: Int32Array, n: number, base: number, step: number): v
     sum = (sum + step) | 0;
   }
 }
-function integersByDelta8(t: Int32Array, s: Uint8Array, at: number, n: number, base: number, step: number): void {
+function integersByDelta8(t: Int32Array, s: Uint8Array, words: Uint32Array, at: number, n: number, base: number, step: number): void {
   let sum = base;
   t[0] = base;
-  for (let i = 1; i < n; i++) {
+  const whole = n & ~3;
+  const head = whole === 0 ? n : 4;
+  for (let i = 1; i < head; i++) {
+    sum = (sum + step + (s[at + i] as number)) | 0;
+    t[i] = sum;
+  }
+  for (let i = 4; i < whole; i += 4) {
+    const w = words[(at + i) >> 2] as number;
+    sum = (sum + step + (w & 255)) | 0;
+    t[i] = sum;
+    sum = (sum + step + ((w >>> 8) & 255)) | 0;
+    t[i + 1] = sum;
+    sum = (sum + step + ((w >>> 16) & 255)) | 0;
+    t[i + 2] = sum;
+    sum = (sum + step + (w >>> 24)) | 0;
+    t[i + 3] = sum;
+  }
+  for (let i = Math.max(head, whole); i < n; i++) {
     sum = (sum + step + (s[at + i] as number)) | 0;
     t[i] = sum;
   }
@@ -391,25 +428,26 @@ function integersByDelta32(t: Int32Array, s: Uint32Array, at: number, n: number,
     t[i] = sum;
   }
 }
-function integersByTable8(t: Int32Array, s: Uint8Array, at: number, n: number, table: Int32Array): void {
+function integersByTable8(t: Int32Array, s: Uint8Array, words: Uint32Array, at: number, n: number, table: Int32Array): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = table[s[j] as number] as number;
-    t[i + 1] = table[s[j + 1] as number] as number;
-    t[i + 2] = table[s[j + 2] as number] as number;
-    t[i + 3] = table[s[j + 3] as number] as number;
+    const w = words[(at + i) >> 2] as number;
+    t[i] = table[w & 255] as number;
+    t[i + 1] = table[(w >>> 8) & 255] as number;
+    t[i + 2] = table[(w >>> 16) & 255] as number;
+    t[i + 3] = table[w >>> 24] as number;
   }
 }
-function integersByTable16(t: Int32Array, s: Uint16Array, at: number, n: number, table: Int32Array): void {
+function integersByTable16(t: Int32Array, s: Uint16Array, words: Uint32Array, at: number, n: number, table: Int32Array): void {
   const whole = n & ~3;
   for (let i = whole; i < n; i++) t[i] = table[s[at + i] as number] as number;
   for (let i = 0; i < whole; i += 4) {
-    const j = at + i;
-    t[i] = table[s[j] as number] as number;
-    t[i + 1] = table[s[j + 1] as number] as number;
-    t[i + 2] = table[s[j + 2] as number] as number;
-    t[i + 3] = table[s[j + 3] as number] as number;
+    const w = words[(at + i) >> 1] as number;
+    const x = words[((at + i) >> 1) + 1] as number;
+    t[i] = table[w & 65535] as number;
+    t[i + 1] = table[w >>> 16] as number;
+    t[i + 2] = table[x & 65535] as number;
+    t[i + 3] = table[x >>> 16] as number;
   }
 }

@@ -26,7 +26,8 @@ export function makeBlockTable() {
 
   function home(hi: number, key: number, l: number): number {
     const h = Math.imul(Math.imul(hi, 0x9e3779b1) ^ (key >>> 4), 0x85ebca6b);
-    return (h ^ (h >>> 13)) >>> (32 - l);
+    // Int32, as the places after it are: a variable that holds both kinds of integer is kept as a double.
+    return ((h ^ (h >>> 13)) >>> (32 - l)) | 0;
   }
 
   /** Word offset of the block's entry, or -1. */
