@@ -2,8 +2,8 @@
  * Fills an EventBlock from a block's raw payload (layout: traces/fwt-layout.ts).
  *
  * Hot: one small loop per pair of target and width, so that every load and store in it sees one kind of typed array, and four rows a turn, which takes 0.55 of the
- * time; the file is long for that reason. A constant
- * column is left as it is when it held the same constant before. Payloads passed a CRC before they come here, so what does not fit is a writer's defect: it is
+ * time, with bytes and halves of words loaded a word at a time; the file is long for that reason. A constant column is left as it is when it held the same constant
+ * before. Payloads passed a CRC before they come here, so what does not fit is a writer's defect: it is
  * still checked once per column (never per row), because a wrong trace is worse than none.
  */
 import { BLOCK_ROWS, type EventBlock } from './event.js';

@@ -23,19 +23,26 @@ function shaped(rows: number, shape: number): TraceEvent[] {
   };
   const events: TraceEvent[] = [];
   let time = 1e15;
+  // Integers that rise by steps of one byte and of two.
+  let slow = 0;
+  let fast = 0;
   for (let i = 0; i < rows; i++) {
+    if (shape === 5) {
+      slow += random(256);
+      fast += random(30000);
+    }
     time += shape === 0 ? 100 : shape === 1 ? random(200) : shape === 2 ? random(60000) : random(4e9);
     events.push(
       plain({
         time: shape === 4 ? random(2 ** 52) : time,
         op: (1 + random(shape === 0 ? 1 : 31)) as Op,
-        pid: shape === 0 ? 7 : random(300),
-        tid: shape < 2 ? (shape === 0 ? 7 : i) : random(3),
+        pid: shape === 0 ? 7 : shape === 5 ? slow : random(300),
+        tid: shape < 2 ? (shape === 0 ? 7 : i) : shape === 5 ? random(400) * 5000011 : random(3),
         addr: shape === 3 ? -(random(2 ** 40) + 1) : 2 ** 46 + (shape === 1 ? i * 8 : random(2 ** 33)),
         size: shape === 2 ? 2 ** random(60) : shape === 3 ? random(400) * 2 ** 44 : random(5000) * 7919,
         addr2: random(1000) === 0 ? random(2 ** 50) : 0,
         arg: shape === 4 ? -random(2 ** 45) : random(100) === 0 ? 1 : 0,
-        flags: shape === 4 ? random(2 ** 32) | 0 : random(2) === 0 ? Flag.r : Flag.dma32,
+        flags: shape === 4 ? random(2 ** 32) | 0 : shape === 5 ? fast : random(2) === 0 ? Flag.r : Flag.dma32,
         cpu: shape < 2 ? 0 : random(8),
       }),
     );
@@ -58,7 +65,8 @@ describe('.fwt round trips', () => {
   });
 
   it('gives back blocks of every shape, one after the other in the same reused block', () => {
-    const events = [0, 1, 2, 3, 4, 0].flatMap((shape) => shaped(BLOCK_ROWS, shape));
+    // The last block ends within four rows.
+    const events = [...[0, 1, 2, 3, 4, 5, 0].flatMap((shape) => shaped(BLOCK_ROWS, shape)), ...shaped(5003, 5)];
     const trace = openFwt(container(events, 'deflate'), 't');
     let row = 0;
     let wrong = -1;
