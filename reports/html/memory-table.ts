@@ -30,6 +30,13 @@ const COLUMNS: readonly Column[] = [
 
 const AGED_COLUMN: Column = ['aged memory', (s, i) => s.aged[i]];
 
+/** What a trace's memory is made of, in the order of reading: the columns of the table, and what the cursor reads out. */
+export const memoryColumns = (trace: ReportTrace): readonly Column[] => [
+  ...(trace.pages ? PAGES_COLUMNS : USER_COLUMNS),
+  ...COLUMNS,
+  ...(trace.agedFrames > 0 ? [AGED_COLUMN] : []),
+];
+
 export function scrolling(name: string, table: Markup): Markup {
   return markup`<div class="scroll" tabindex="0" role="region" aria-label="${name}">${table}</div>`;
 }
@@ -37,7 +44,7 @@ export function scrolling(name: string, table: Markup): Markup {
 export function memoryTable(trace: ReportTrace): Markup {
   const most = Math.max(...trace.strategies.flatMap(({ series }) => series.used));
   const unit = memoryUnit(most * trace.pageSize);
-  const columns = [...(trace.pages ? PAGES_COLUMNS : USER_COLUMNS), ...COLUMNS, ...(trace.agedFrames > 0 ? [AGED_COLUMN] : [])];
+  const columns = memoryColumns(trace);
   const moments: readonly (readonly [string, (series: Series) => number])[] = [
     ['peak', (series) => series.used.indexOf(Math.max(...series.used))],
     ['end', (series) => series.used.length - 1],

@@ -2,6 +2,7 @@
  * The only script of the report: a cursor that moves in all charts of a trace at once, and a line that reads out what the chart under the pointer says there.
  * The page is complete without it. It asks nobody for anything.
  */
+import { memoryColumns } from './memory-table.js';
 import type { ReportModel } from './model.js';
 
 /** Runs in the browser; kept as text because it is not part of this program. `d` is the data below. */
@@ -23,9 +24,8 @@ const show=(svg,event)=>{
  }
  const t=d.t[svg.dataset.t],s=t.s[svg.dataset.c],ev=d.a[s.e];if(!ev.length)return;
  let i=ev.findIndex(n=>n>=at);if(i<0)i=ev.length-1;
- const names=['anonymous','file','shared','tables','kernel','free whole','free broken'];
  out=document.createElement('div');out.id='ro';out.setAttribute('aria-hidden','true');
- out.textContent=t.n+' · '+s.n+' · event '+fmt(ev[i])+' · '+names.map((n,k)=>n+' '+mem(d.a[s.v[k]][i],t.p)).join(' · ');
+ out.textContent=t.n+' · '+s.n+' · event '+fmt(ev[i])+' · '+t.k.map((n,k)=>n+' '+mem(d.a[s.v[k]][i],t.p)).join(' · ');
  document.body.append(out);
 };
 document.addEventListener('pointermove',event=>{const svg=event.target.closest?event.target.closest('.ch[data-t]'):null;if(svg)show(svg,event);else clear()});
@@ -46,11 +46,12 @@ function data(model: ReportModel): unknown {
   const traces = model.traces.map((trace) => ({
     n: trace.name,
     p: trace.pageSize,
-    s: trace.strategies.map(({ label, series }) => {
-      const broken = series.free.map((free, i) => Math.max(0, free - series.whole[i]));
-      const values = [series.anonymous, series.file, series.shared, series.table, series.kernel, series.whole, broken];
-      return { n: label, e: place(series.event), v: values.map(place) };
-    }),
+    k: memoryColumns(trace).map(([name]) => name),
+    s: trace.strategies.map(({ label, series }) => ({
+      n: label,
+      e: place(series.event),
+      v: memoryColumns(trace).map(([, read]) => place(series.event.map((_, row) => read(series, row)))),
+    })),
   }));
   return { a: lists, t: traces };
 }

@@ -192,7 +192,7 @@ browserSuite('report.html', [
       if (box === null) throw new Error('the chart is not shown');
       await page.mouse.move(box.x + box.width * 0.5, box.y + box.height * 0.5);
       const text = await page.locator('#ro').textContent();
-      expect(text).toMatch(/server-mix · bitmap · event [\d\s]+ · anonymous [\d.]+\s[KM]iB/);
+      expect(text).toMatch(/server-mix · bitmap · event [\d\s]+ · anonymous [\d.]+\s[KM]iB · file .* · free, whole 2 MiB [\d.]+\s[KMG]iB · free, broken/);
       expect(await page.locator('.cur').count()).toBe(await page.locator('svg[data-t="0"]').count());
       await page.mouse.move(2, 2);
       expect(await page.locator('#ro').count()).toBe(0);

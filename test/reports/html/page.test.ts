@@ -88,6 +88,10 @@ describe('report.html', () => {
     expect(memory).toContain('movable pages');
     expect(memory).toContain('kernel pages');
     expect(memory).not.toContain('kernel heap');
+    // What the cursor reads out: the columns of the table, and 100 movable frames at the second point.
+    const read = JSON.parse(/id="fw">(.*?)<\/script>/.exec(text)![1]!) as { a: number[][]; t: { k: string[]; s: { v: number[] }[] }[] };
+    expect(read.t[0]!.k).toEqual(['kernel pages', 'movable pages', 'in use', 'free, whole 2 MiB', 'free, broken']);
+    expect(read.a[read.t[0]!.s[0]!.v[1]!]![1]).toBe(100);
     expect(withoutTags(section(text, 'answer'))).not.toContain('page tables');
     const mixed = { ...pages, cells: pages.cells.map((cell, i) => (i < 3 ? cell : run.cells[i])) };
     expect(withoutTags(section(reportHtml(mixed, sampleMetrics), 'tables'))).toContain('it knows of frames, but of no address space');
