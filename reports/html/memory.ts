@@ -31,13 +31,13 @@ const nameOf = (layer: Layer, trace: ReportTrace): string => (layer.key === 'ker
 const swatch = (content: string): Markup => raw(`<svg viewBox="0 0 16 12" width="16" height="12" aria-hidden="true">${content}</svg>`);
 const filled = (kind: string): Markup => swatch(`<rect width="16" height="12" class="${kind}"/>`);
 
+const LEGEND = ['anonymous', 'shared', 'file', 'table', 'kernel', 'movable'].map((key) => LAYERS.find((layer) => layer.key === key)!);
+
+/** The kinds that some trace has. */
 export const legendOf = (model: ReportModel): Markup => markup`<ul class="legend" aria-label="Kinds of memory">
-  <li>${filled('k-anon')}user anonymous</li>
-  <li>${filled('k-shm')}shared</li>
-  <li>${filled('filed')}file</li>
-  <li>${filled('k-pt')}page tables</li>
-  <li>${filled('k-kh')}${[...new Set(model.traces.map(kernelName))].join(', ')}</li>
-  ${model.traces.some(({ strategies }) => strategies.some(({ series }) => series.movable.some((n) => n > 0))) ? markup`<li>${filled('k-mov')}movable pages</li>` : null}
+  ${LEGEND.filter(({ key }) => model.traces.some(({ strategies }) => strategies.some(({ series }) => series[key].some((n) => n > 0)))).map(
+    (layer) => markup`<li>${filled(layer.fill)}${[...new Set(model.traces.map((trace) => nameOf(layer, trace)))].join(', ')}</li>`,
+  )}
   <li>${filled('broken')}free, in broken blocks</li>
   <li>${swatch('<rect x=".5" y=".5" width="15" height="11" class="frame"/>')}free, whole 2 MiB</li>
 </ul>`;

@@ -97,6 +97,15 @@ describe('report.html', () => {
     expect(withoutTags(section(reportHtml(mixed, sampleMetrics), 'tables'))).toContain('it knows of frames, but of no address space');
   });
 
+  it('explains in the legend of memory only the kinds that some trace has', () => {
+    const legend = (text: string): string => withoutTags(/aria-label="Kinds of memory">(.*?)<\/ul>/s.exec(text)![1]!);
+    expect(legend(page)).toMatch(/user anonymous shared file page tables kernel heap free, in broken blocks/);
+    const bare = changed(({ timeline: { columns, rows } }) => ({
+      timeline: { columns, rows: rows.map((row) => row.map((value, k) => (columns[k] === 'shared_frames' ? 0 : value))) },
+    }));
+    expect(legend(reportHtml(bare, sampleMetrics))).toMatch(/user anonymous file page tables kernel heap free/);
+  });
+
   it('stays below one and a half megabytes for seven traces and three strategies', () => {
     expect(reportHtml(sampleRun({ traces: 7 }), sampleMetrics).length).toBeLessThan(1.5e6);
   });
