@@ -97,7 +97,9 @@ export async function runMatrix(options: MatrixOptions): Promise<RunResult> {
 /** Replays every cell. UserError for what the user can mend; an AbortError when the signal fires; Error for a worker that died. */
 export async function runCells(todo: readonly CellPlan[], options: PoolOptions): Promise<RunResult> {
   const shared = options.traces.map((trace) => shareTrace(trace, options.traceMemoryBytes));
-  const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length) * 4)).fill(NOT_STARTED);
+  const lanes = Math.max(1, Math.min(options.workers ?? availableParallelism(), todo.length));
+  const trials = ownLater(todo, lanes);
+  const progress = new Int32Array(new SharedArrayBuffer(Math.max(1, todo.length + trials.length) * 4)).fill(NOT_STARTED);
   const alive = new Int32Array(new SharedArrayBuffer(progress.byteLength));
   const total = todo.reduce((sum, cell) => sum + options.traces[cell.trace]!.rows * (cell.spec.repeat ?? 1), 0);
   const report = (): void => {
@@ -115,11 +117,14 @@ export async function runCells(todo: readonly CellPlan[], options: PoolOptions):
       const index = next++;
       const { trace, spec } = todo[index]!;
       const task = { trace: shared[trace]!, spec, progress, alive, index };
-      results[index] = await watched(task, describe(options.traces[trace]!, spec), signal, options.pmmTimeout ?? PMM_TIMEOUT);
+      results[index] = (await watched(task, describe(options.traces[trace]!, spec), signal, options.pmmTimeout ?? PMM_TIMEOUT))!;
     }
   };
   try {
-    const lanes = Math.max(1, Math.min(options.workers ?? availableParallelism(), todo.length));
+    for (const [i, { trace, spec }] of trials.entries()) {
+      const task = { trace: null, spec, progress, alive, index: todo.length + i };
+      await watched(task, describe(options.traces[trace]!, spec), signal, options.pmmTimeout ?? PMM_TIMEOUT);
+    }
     const ends = await Promise.allSettled(
       Array.from({ length: lanes }, () =>
         lane().catch((error: unknown) => {
@@ -152,12 +157,18 @@ export async function runCells(todo: readonly CellPlan[], options: PoolOptions):
   };
 }
 
+/** Cells on PMMs of the user's that would be the first to try theirs, and have to wait until others are replayed: what is wrong with a PMM is said before that. */
+function ownLater(todo: readonly CellPlan[], lanes: number): readonly CellPlan[] {
+  const alike = (a: CellSpec, b: CellSpec): boolean => a.pmm === b.pmm && a.map === b.map && a.cpus === b.cpus;
+  return todo.filter(({ spec }, i) => i >= lanes && isOwnFile(spec.pmm) && todo.findIndex((other) => alike(other.spec, spec)) === i);
+}
+
 function describe(trace: Trace, spec: CellSpec): string {
   return `${trace.name} on ${spec.arch}, ${spec.pmm}, ${spec.heap}`;
 }
 
 /** Runs a cell; one on a PMM of the user's ends when it makes no progress, for that may never return. */
-async function watched(task: CellTask, what: string, signal: AbortSignal, seconds: number): Promise<CellResult> {
+async function watched(task: CellTask, what: string, signal: AbortSignal, seconds: number): Promise<CellResult | null> {
   if (!isOwnFile(task.spec.pmm)) return await runInWorker(task, what, signal);
   const stuck = new AbortController();
   let last = NOT_STARTED;
@@ -209,7 +220,7 @@ function onceStarted(signal: AbortSignal, { progress, index }: CellTask): { read
   return { signal: late.signal, release };
 }
 
-async function runInWorker(task: CellTask, what: string, signal: AbortSignal): Promise<CellResult> {
+async function runInWorker(task: CellTask, what: string, signal: AbortSignal): Promise<CellResult | null> {
   signal.throwIfAborted();
   const pool = new Piscina<CellTask, CellOutcome>({ filename: WORKER, minThreads: 1, maxThreads: 1 });
   const late = onceStarted(signal, task);

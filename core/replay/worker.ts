@@ -11,7 +11,8 @@ import { UserError } from '../../traces/event.js';
 inlineDeeply();
 
 export interface CellTask {
-  readonly trace: SharedTrace;
+  /** null: the cell's PMM is made and nothing replayed, to find out what is wrong with it. */
+  readonly trace: SharedTrace | null;
   readonly spec: CellSpec;
   /** Events replayed so far, by cell, as int32 thousands, -1 before the worker has loaded its modules; workers store, the pool reads. */
   readonly progress: Int32Array;
@@ -21,16 +22,22 @@ export interface CellTask {
 }
 
 /** Errors cross threads as plain data: a user's mistake must stay one. */
-export type CellOutcome = { readonly result: CellResult } | { readonly userError: string } | { readonly defect: Error };
+export type CellOutcome = { readonly result: CellResult | null } | { readonly userError: string } | { readonly defect: Error };
 
 export default async function replayCell(task: CellTask): Promise<CellOutcome> {
   Atomics.store(task.progress, task.index, 0);
   try {
+    const strategy = await strategyOf(task.spec.pmm);
+    if (task.trace === null) {
+      const { map, cpus, seed } = task.spec;
+      strategy.create({ map, cpus, seed });
+      return { result: null };
+    }
     const trace = await openShared(task.trace);
     try {
       return {
         result: runCell(trace, task.spec, {
-          strategy: await strategyOf(task.spec.pmm),
+          strategy,
           onProgress: (events) => {
             Atomics.store(task.progress, task.index, Math.floor(events / 1000));
           },

@@ -89,6 +89,16 @@ describe('run', () => {
     expect(complaint(outcome)).toMatch(message);
   });
 
+  it('says what is wrong with a module before other cells are replayed', async () => {
+    // Replayed first, the other module would be what the run ends with.
+    const pmm = 'double-hand-out.mjs,kalloc.wasm';
+    const outcome = await framewalk(['run', 'small.csv', '--memory', '4GiB', '--pmm', pmm, '--workers', '1', '--out', 'nowhere'], inside);
+    expect(outcome.code).toBe(2);
+    expect(complaint(outcome)).toMatch(
+      /^framewalk: kalloc\.wasm: keeps its data in the free frames \(flag 1\): at most 3 GiB of memory can be simulated for it/,
+    );
+  });
+
   it("says at which event a module throws, and that it is the module's doing", async () => {
     writeFileSync(
       join(folder, 'throwing.mjs'),
