@@ -2,9 +2,9 @@
  * What a recording cannot tell, and what it shows that the model does not do: the difference between a wrong prediction and one that nobody could make.
  *
  * A limit excuses the inexact samples of a process only where the recording itself shows its cause:
- * - rss_file_kb: fault-around (mm/filemap.c, filemap_map_pages) maps what of a file is in the page cache, whole folios at a time, but no folio that carries
- *   the mark at which the next reading ahead begins (next_uptodate_folio). How large the folios are that came before the recording, and which ones carry the
- *   mark, no event tells. So an error may come and go where fault-around mapped pages of a file or mappings changed, and nowhere else.
+ * - rss_file_kb: fault-around (mm/filemap.c, filemap_map_pages) maps what of a file is in the page cache, whole folios at a time. What comes to the page cache
+ *   meanwhile, and in which folios, is known only if filemap events were recorded. So an error may come and go where fault-around mapped pages of a file or
+ *   mappings changed, and nowhere else.
  * - rss_anon_kb: khugepaged (mm/khugepaged.c) fills ranges that were advised MADV_HUGEPAGE on a thread of its own, and its events name no address.
  * - rss_*: before Linux 6.17 /proc/PID/status reads a counter that lags behind by what each CPU has not added to it yet.
  */
@@ -47,8 +47,8 @@ function reasonFor(own: ProcessSamples, header: TraceHeader, evidence: Evidence)
     if (collapses > 0 && header.kernel['thp'] !== 'never' && own.highest_error <= 0 && -own.lowest_error <= collapses * COLLAPSE_KB)
       return 'khugepaged may have collapsed ranges that were advised MADV_HUGEPAGE; no event names their addresses';
   }
-  if (own.quantity === 'rss_file_kb' && evidence.fileJumps(own.pid) === 0)
-    return 'fault-around maps what of a file is in the page cache, whole folios at a time but none that is marked for reading ahead; how large folios from before the recording are, and which ones are marked, was not recorded';
+  if (own.quantity === 'rss_file_kb' && !evidence.pageCacheFollowed && evidence.fileJumps(own.pid) === 0)
+    return 'fault-around maps what of a file is in the page cache, whole folios at a time; what came to the cache and how large its folios were was not recorded (no filemap events)';
   if (own.quantity.startsWith('rss_') && rssIsApproximate(header))
     return `Linux ${header.kernel['release']} reports RSS approximately (exactly summed since ${SUMMED_SINCE.join('.')})`;
   return null;

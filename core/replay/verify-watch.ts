@@ -78,6 +78,8 @@ export interface Evidence {
   fileJumps(pid: number): number;
   /** Bytes advised MADV_HUGEPAGE, in which khugepaged may have collapsed pages. */
   advisedHuge(pid: number): number;
+  /** The recording follows what comes to the page cache. */
+  readonly pageCacheFollowed: boolean;
   adviceSeen(advice: number): boolean;
   /** Time of the last event. */
   readonly durationNs: number;
@@ -106,6 +108,7 @@ export function makeVerifyWatch(vmm: Vmm) {
   const surprises = new Float64Array(Surprise.length * ACCESSES.length);
   const places = new Map<number, FaultPlace[]>();
   const advice = new Uint8Array(256);
+  let cachePresent = false;
   let highest = 0;
   let duration = 0;
   /** Of the access that is being replayed. */
@@ -148,7 +151,13 @@ export function makeVerifyWatch(vmm: Vmm) {
   function after(block: EventBlock, row: number): void {
     const op = block.op[row]!;
     duration = block.time[row]!;
-    if (op === Op.sample || op === Op.object || op === Op.cache) return;
+    if (op === Op.sample) return;
+    const flags = block.flags[row]!;
+    if (op === Op.object) return;
+    if (op === Op.cache) {
+      if ((flags & Flag.present) !== 0) cachePresent = true;
+      return;
+    }
     const slot = slotOf(block.pid[row]!);
     if (slot < 0) return;
     if (isFault(block, row)) {
@@ -270,6 +279,9 @@ export function makeVerifyWatch(vmm: Vmm) {
     fileJumps: (pid) => valueOf(fileJumps, pid),
     advisedHuge: (pid) => valueOf(advised, pid),
     adviceSeen: (number) => advice[number] === 1,
+    get pageCacheFollowed() {
+      return cachePresent;
+    },
     get durationNs() {
       return duration;
     },

@@ -6,7 +6,7 @@ import type { Evidence } from '../../../core/replay/verify-watch.js';
 import { emptyHeader } from '../../../traces/format.js';
 
 const MIB = 2 ** 20;
-const nothing: Evidence = { fileJumps: () => 0, advisedHuge: () => 0, adviceSeen: () => false, durationNs: 1e9, highestAddress: 0 };
+const nothing: Evidence = { fileJumps: () => 0, advisedHuge: () => 0, pageCacheFollowed: false, adviceSeen: () => false, durationNs: 1e9, highestAddress: 0 };
 const header = (kernel: Record<string, string> = {}): ReturnType<typeof emptyHeader> => ({ ...emptyHeader('perf'), kernel });
 const misses = (quantity: string, lowest_error: number, highest_error: number, pid = 1): ProcessSamples => ({
   pid,
@@ -38,11 +38,11 @@ describe('rss_anon_kb', () => {
   });
 });
 
-it('rss_file_kb is limited where its error changes only with what fault-around maps', () => {
+it('rss_file_kb is limited where its error changes only with what fault-around maps, and the page cache is not followed', () => {
   const jumps: Evidence = { ...nothing, fileJumps: (pid) => (pid < 3 ? 0 : 1) };
   const processes = [1, 2, 3].map((pid) => misses('rss_file_kb', -4, 4, pid));
   expect(recordingLimits(header(), processes, jumps)).toMatchObject([{ quantity: 'rss_file_kb', pids: [1, 2], samples: 10 }]);
-  expect(recordingLimits(header(), [misses('rss_shmem_kb', -4, 4)], jumps)).toEqual([]);
+  expect(recordingLimits(header(), processes, { ...jumps, pageCacheFollowed: true })).toEqual([]);
 });
 
 it('RSS is limited on kernels that report it approximately', () => {

@@ -148,18 +148,19 @@ describe('RssFile under the policy that follows the kernel', () => {
   ];
   const linux = { spec: { policy: 'linux' } } as const;
 
-  it.each<[string, readonly Fields[]]>([
-    ['', []],
-    // Folios from before the recording and marks for reading ahead stay unknown.
-    [', though the recording follows what comes to the page cache', [{ op: Op.cache, pid: -1, arg: 7, size: PAGE, addr2: 60 * PAGE, flags: Flag.present }]],
-  ])('may leave what was measured where fault-around maps pages%s', (_, cache) => {
-    const events = [...file, ...cache, sample(Quantity.RssFile, 120), sample(Quantity.RssFile, 120)];
+  it('may leave what was measured where fault-around maps pages', () => {
+    const events = [...file, sample(Quantity.RssFile, 120), sample(Quantity.RssFile, 120)];
     expect(verified(events, linux)).toMatchObject({ verdict: 'limited', limits: [{ quantity: 'rss_file_kb', pids: [1], samples: 2 }] });
   });
 
   it.each([
     ['at another moment', [sample(Quantity.RssFile, 128), sample(Quantity.RssFile, 120)], linux],
     ['when it comes back at another moment', [sample(Quantity.RssFile, 120), sample(Quantity.RssFile, 128)], linux],
+    [
+      'when the recording follows the page cache',
+      [{ op: Op.cache, pid: -1, arg: 7, size: PAGE, addr2: 60 * PAGE, flags: Flag.present }, sample(Quantity.RssFile, 120)],
+      linux,
+    ],
     ['without a rule', [sample(Quantity.RssFile, 120)], { spec: { policy: 'linux', without: ['vdso'] } }],
     ['under the textbook', [sample(Quantity.RssFile, 120)], {}],
   ])('but not %s', (_, samples, circumstances) => {
